@@ -1,0 +1,119 @@
+"""Trains torchvision's Faster R-CNN, shrunk to the `small` preset's size, on the same batches: what is ours held against?
+
+Same data, split, batches, flips, image size, anchors, widths, samples, optimiser, schedule, precision and steps as
+`python -m fasterfpn.train`; torchvision's own everything else (RoI align, its matching, its losses and initial weights).
+
+    python benchmarks/torchvision_detector.py --data DIR --steps 2500 [--norm group|batch] [--lr 0.001]
+
+Prints the table of `python -m fasterfpn.evaluate` for the last weights, and with --json writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+import torchvision
+import tyro
+from torch import nn
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.resnet import BasicBlock, ResNet
+from tqdm import tqdm
+
+from fasterfpn.data import training_batches
+from fasterfpn.data.config import DataConfig
+from fasterfpn.data.sources import open_source
+from fasterfpn.engine.config import SMALL
+from fasterfpn.engine.evaluator import detect_all, summary, summary_table, without_nan
+from fasterfpn.engine.precision import training_dtype
+from fasterfpn.engine.schedule import learning_rate
+
+
+def shrunk_detector(classes: int, norm: str) -> nn.Module:
+    """torchvision's FasterRCNN with the sizes of the small preset."""
+    model = SMALL.model
+
+    def norm_layer(channels: int) -> nn.Module:
+        return nn.GroupNorm(math.gcd(32, channels), channels) if norm == "group" else nn.BatchNorm2d(channels)
+
+    body = ResNet(BasicBlock, [1, 1, 1, 1], norm_layer=norm_layer, zero_init_residual=norm == "batch")
+    channels = model.backbone.pyramid_channels
+    names = {f"layer{index}": str(index - 1) for index in range(1, 5)}
+    backbone = BackboneWithFPN(body, names, [64, 128, 256, 512], channels)
+    anchors = AnchorGenerator(
+        tuple((round(math.sqrt(area)),) for area in model.scale.anchor_areas), (model.scale.anchor_ratios,) * 5
+    )
+    detector = FasterRCNN(
+        backbone,
+        classes + 1,
+        min_size=model.image.image_min_side,
+        max_size=model.image.image_max_side,
+        rpn_anchor_generator=anchors,
+        rpn_pre_nms_top_n_train=model.rpn.rpn_pre_nms_train,
+        rpn_post_nms_top_n_train=model.rpn.rpn_keep_train,
+        rpn_pre_nms_top_n_test=model.rpn.rpn_pre_nms_test,
+        rpn_post_nms_top_n_test=model.rpn.rpn_keep_test,
+        box_batch_size_per_image=model.box.box_sample,
+    )
+    hidden = model.box.box_hidden
+    detector.roi_heads.box_head.fc6 = nn.Linear(channels * 49, hidden)
+    detector.roi_heads.box_head.fc7 = nn.Linear(hidden, hidden)
+    detector.roi_heads.box_predictor.cls_score = nn.Linear(hidden, classes + 1)
+    detector.roi_heads.box_predictor.bbox_pred = nn.Linear(hidden, 4 * (classes + 1))
+    return detector.to(memory_format=torch.channels_last)
+
+
+def main(
+    data: str, steps: int, norm: str = "group", lr: float = 0.001, seed: int = 0, json_file: Path | None = None
+) -> None:
+    """Train for so many steps and evaluate on the test part.
+
+    Args:
+        data: a folder that `python -m fasterfpn.train --data` takes.
+        steps: batches of the small preset's size.
+        norm: group or batch.
+        lr: peak learning rate.
+        seed: of weights, order and flips.
+        json_file: where to write the figures.
+    """
+    config = SMALL.training
+    splits = open_source(DataConfig(data=data))
+    torch.manual_seed(seed)
+    detector = shrunk_detector(len(splits.train.classes), norm)
+    trained = list(detector.parameters())
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [value for value in trained if value.dim() > 1], "weight_decay": config.weight_decay},
+            {"params": [value for value in trained if value.dim() <= 1], "weight_decay": 0.0},
+        ],
+        lr,
+    )
+    dtype = training_dtype(config.precision, torch.device("cpu"))
+    batches = training_batches(splits.train, config.batch_size, torch.Generator().manual_seed(seed))
+    started = time.monotonic()
+    detector.train()
+    for step in tqdm(range(steps)):
+        for group in optimizer.param_groups:
+            group["lr"] = lr / config.learning_rate * learning_rate(config, step, steps)
+        batch = next(batches)
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            loss = sum(detector(batch.images, batch.targets).values())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(trained, config.clip_norm)
+        optimizer.step()
+    seconds = time.monotonic() - started
+    figures = summary(*detect_all(detector, splits.test), splits.test.classes)
+    print(f"torchvision {torchvision.__version__}, torch {torch.__version__}: {steps} steps in {seconds:.0f} s")
+    print(summary_table(figures))
+    if json_file is not None:
+        json_file.write_text(json.dumps(without_nan(figures | {"steps": steps, "seconds": seconds}), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

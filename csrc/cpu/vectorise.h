@@ -1,0 +1,11 @@
+// VECTORISE before a function: the compiler makes one version of it for each vector width, and the CPU at hand chooses
+// when the library is loaded. What the function calls must be inline, to be compiled along with it.
+#pragma once
+
+#include <cstdlib>  // defines __GLIBC__, which can choose (by ifunc)
+
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define VECTORISE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define VECTORISE
+#endif

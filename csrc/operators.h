@@ -1,0 +1,46 @@
+// The operators' C++ signatures, and how they refuse an argument. fasterfpn/ops documents what they mean.
+#pragma once
+
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+
+#include <cstdint>
+#include <optional>
+#include <sstream>
+#include <stdexcept>
+#include <tuple>
+#include <vector>
+
+namespace fasterfpn {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// Throws std::invalid_argument, which reaches Python as ValueError. A message begins with the argument's name.
+template <typename... Parts>
+void check(bool good, const Parts&... message) {
+  if (good) return;
+  std::ostringstream text;
+  (text << ... << message);
+  throw std::invalid_argument(text.str());
+}
+
+inline bool is_floating_point(const Tensor& tensor) {
+  const ScalarType type = tensor.scalar_type();
+  return type == ScalarType::Float || type == ScalarType::Double || type == ScalarType::BFloat16 ||
+         type == ScalarType::Half;
+}
+
+namespace cpu {
+
+Tensor nms(const Tensor& boxes, const Tensor& scores, std::optional<Tensor> segments, double iou_threshold);
+
+std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tensor& rois, const Tensor& levels,
+                                        std::vector<double> spatial_scales, int64_t output_size, bool with_argmax);
+
+std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois, const Tensor& levels,
+                                          const Tensor& argmax, std::vector<int64_t> feature_shapes,
+                                          bool channels_last);
+
+}  // namespace cpu
+}  // namespace fasterfpn

@@ -1,0 +1,23 @@
+"""Images with boxes: files in, tensors out. Knows nothing of models."""
+
+from fasterfpn.data.batches import Batch, batches_per_epoch, training_batches
+from fasterfpn.data.config import DataConfig
+from fasterfpn.data.dataset import DetectionDataset, LabelledImages, Sample
+from fasterfpn.data.images import image_size, read_image
+from fasterfpn.data.splits import Splits, open_data
+from fasterfpn.data.transforms import flip
+
+__all__ = [
+    "Batch",
+    "DataConfig",
+    "DetectionDataset",
+    "LabelledImages",
+    "Sample",
+    "Splits",
+    "batches_per_epoch",
+    "flip",
+    "image_size",
+    "open_data",
+    "read_image",
+    "training_batches",
+]

@@ -1,0 +1,39 @@
+"""What the command lines let a user choose about the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fasterfpn.errors import InputError
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the images come from and how they are visited."""
+
+    data: str = "synthetic"
+    """Folder of images with VOC annotations, or "synthetic" for the built-in aluminium profiles."""
+    split_seed: int = 0
+    """Seed of the split into parts, where the folder does not name them."""
+    validation_fraction: float = 0.1
+    """Share of the training images set aside to choose the checkpoint, where the folder has no validation part."""
+    test_fraction: float = 0.1
+    """Share of the images set aside for the final figure, where the folder has no test part."""
+    flip: bool = True
+    """Draw none, horizontal, vertical or both flips, with probability 1/4 each, at every visit of an image."""
+    workers: int = 0
+    """Processes that decode images beside the training process; the batches do not depend on it."""
+
+    def __post_init__(self) -> None:
+        check_fractions(self.validation_fraction, self.test_fraction)
+        if self.workers < 0:
+            raise InputError(f"workers is {self.workers}; give 0 or more")
+
+
+def check_fractions(validation_fraction: float, test_fraction: float) -> None:
+    """Raise InputError unless both are at least 0 and leave something to train on."""
+    if not (validation_fraction >= 0 and test_fraction >= 0 and validation_fraction + test_fraction < 1):
+        raise InputError(
+            f"validation_fraction {validation_fraction} and test_fraction {test_fraction}; "
+            "give two numbers from 0 whose sum is below 1"
+        )

@@ -1,0 +1,22 @@
+"""Where a run's images come from, by the name in its configuration: the built-in profiles, or a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fasterfpn.data.config import DataConfig
+from fasterfpn.data.splits import Splits, open_data
+from fasterfpn.data.synthetic import built_in_splits
+
+
+def open_source(config: DataConfig, classes: Sequence[str] | None = None) -> Splits:
+    """The three parts of `config.data`. With `classes` (a checkpoint's), any other class in a folder is an `InputError`."""
+    if config.data == "synthetic":
+        return built_in_splits(config.split_seed)
+    return open_data(
+        config.data,
+        split_seed=config.split_seed,
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction,
+        classes=classes,
+    )

@@ -1,0 +1,139 @@
+"""Average precision at one IoU threshold, after PASCAL VOC (Everingham et al. 2010, sec. 4.2; 2012 development kit).
+
+Shapes: D detections and G ground-truth boxes of one class in one image; K detections of one class in all images that
+are judged (not ignored), by descending score. An outcome is 1 true positive, 0 false positive, -1 ignored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fasterfpn.geometry import box_iou
+
+Method = Literal["area", "11-point"]
+ELEVEN_POINTS = torch.arange(11, dtype=torch.float64) / 10  # correctly rounded, as recall is: >= between them is exact
+
+
+def average_precision(
+    detections: Sequence[Mapping[str, Tensor]],
+    targets: Sequence[Mapping[str, Tensor]],
+    iou_threshold: float = 0.5,
+    method: Method = "area",
+    *,
+    labels: Iterable[int] | None = None,
+    count_difficult: bool = False,
+) -> dict[str, float | dict[int, float]]:
+    """Average precision of each class and its mean, `{"mAP": float, "AP": {label: float}}`, all in 0..1.
+
+    One mapping an image, in the same order: detections with `boxes` (D, 4) pixels, `labels` (D,) and `scores` (D,);
+    targets with `boxes` (G, 4), `labels` (G,) and perhaps `difficult` (G,) bool. `labels` lists the classes to judge
+    (default: those that appear). `method` "area" is the area under the precision envelope at all points (VOC 2010 on),
+    "11-point" the mean of the envelope at recalls 0, 0.1, .., 1 (VOC 2007). Unless `count_difficult`, a difficult box
+    is neither demanded nor held against a detection that finds it.
+
+    Equal scores keep their order: image by image, then as listed. A class without ground truth (difficult ones do not
+    count as such) is NaN and left out of the mean, which is NaN where no class is left.
+    Raises ValueError for lists of different lengths, an unknown method, or a threshold outside (0, 1].
+    """
+    if len(detections) != len(targets):
+        raise ValueError(f"detections and targets differ in length: {len(detections)} and {len(targets)} images")
+    if method not in ("area", "11-point"):
+        raise ValueError(f"method must be 'area' or '11-point', not {method!r}")
+    if not 0 < iou_threshold <= 1:
+        raise ValueError(f"iou_threshold must lie in (0, 1], not {iou_threshold}")
+    if labels is None:
+        labels = sorted({int(label) for image in (*detections, *targets) for label in image["labels"]})
+    ap = {}
+    for label in labels:
+        precision, recall, positives = precision_recall(
+            detections, targets, label, iou_threshold, count_difficult=count_difficult
+        )
+        if positives == 0:
+            ap[label] = math.nan
+        elif method == "area":
+            ap[label] = area_under_envelope(precision, recall)
+        else:
+            ap[label] = mean_at_recalls(precision, recall, ELEVEN_POINTS)
+    defined = [value for value in ap.values() if not math.isnan(value)]
+    return {"mAP": sum(defined) / len(defined) if defined else math.nan, "AP": ap}
+
+
+def precision_recall(
+    detections: Sequence[Mapping[str, Tensor]],
+    targets: Sequence[Mapping[str, Tensor]],
+    label: int,
+    iou_threshold: float = 0.5,
+    *,
+    count_difficult: bool = False,
+) -> tuple[Tensor, Tensor, int]:
+    """Precision and recall, float64 (K,) each, after each judged detection of class `label`; and the positives.
+
+    Those are the ground-truth boxes that are demanded; without any, recall is 0. Arguments: `average_precision`.
+    """
+    positives, scores, outcomes = 0, [torch.zeros(0)], [torch.zeros(0, dtype=torch.int64)]
+    for found, truth in zip(detections, targets, strict=True):
+        of_class, wanted = found["labels"] == label, truth["labels"] == label
+        difficult = torch.zeros_like(wanted) if count_difficult else truth.get("difficult", torch.zeros_like(wanted))
+        scores.append(found["scores"][of_class])
+        outcomes.append(
+            judge_detections(
+                found["boxes"][of_class], scores[-1], truth["boxes"][wanted], difficult[wanted], iou_threshold
+            )
+        )
+        positives += int((wanted & ~difficult).sum())
+    order = torch.cat(scores).argsort(descending=True, stable=True)
+    outcome = torch.cat(outcomes)[order]
+    outcome = outcome[outcome >= 0]
+    true_positives = outcome.cumsum(0).double()
+    precision = true_positives / torch.arange(1, len(outcome) + 1)
+    return precision, true_positives / max(positives, 1), positives
+
+
+def judge_detections(
+    boxes: Tensor, scores: Tensor, truth: Tensor, difficult: Tensor, iou_threshold: float = 0.5
+) -> Tensor:
+    """The outcome of each detection of one class in one image: (D,) int64, 1 true, 0 false, -1 ignored.
+
+    boxes (D, 4), scores (D,), truth (G, 4), difficult (G,) bool. By descending score (ties: the lower index first) each
+    detection claims the ground truth of its highest IoU (ties: the lower index), if that is at least `iou_threshold`.
+    The first claim of a box is true, later ones are false, even where a second-best box is still free (the development
+    kit's rule; COCO's differs); every claim of a difficult box is ignored. IoU is computed in float64.
+    """
+    outcomes = torch.zeros(len(boxes), dtype=torch.int64)
+    if len(boxes) == 0 or len(truth) == 0:
+        return outcomes
+    iou, claim = box_iou(boxes.double(), truth.double()).max(dim=1)
+    claimed = set()
+    for d in scores.argsort(descending=True, stable=True).tolist():
+        if iou[d] < iou_threshold:
+            continue
+        g = int(claim[d])
+        if difficult[g]:
+            outcomes[d] = -1
+        elif g not in claimed:
+            outcomes[d] = 1
+            claimed.add(g)
+    return outcomes
+
+
+def envelope(precision: Tensor) -> Tensor:
+    """The precision envelope, (K,): at each point the highest precision there or at any later point (higher recall)."""
+    return precision.flip(0).cummax(0).values.flip(0)
+
+
+def area_under_envelope(precision: Tensor, recall: Tensor) -> float:
+    """Sum over the points of (rise of recall) x (envelope there), rounded once, so that a perfect detector has 1."""
+    rise = recall.diff(prepend=recall.new_zeros(1))
+    return math.fsum((rise * envelope(precision)).tolist())
+
+
+def mean_at_recalls(precision: Tensor, recall: Tensor, points: Tensor) -> float:
+    """Mean over `points` (float64 recalls) of the envelope at the first recall >= point, 0 where none reaches it."""
+    first = torch.searchsorted(recall, points)  # recall never falls
+    height = torch.cat([envelope(precision), precision.new_zeros(1)])
+    return float(height[first].mean())

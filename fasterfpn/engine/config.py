@@ -1,0 +1,126 @@
+"""Everything a run is made of: the network, the data, the training, and the two presets.
+
+`paper` is the paper's recipe for a GPU (sec. 4.1); `small` learns on two CPU cores in minutes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import cattrs
+from cattrs.strategies import configure_union_passthrough
+
+from fasterfpn.data.config import DataConfig
+from fasterfpn.errors import InputError
+from fasterfpn.models.config import BackboneConfig, BoxHeadConfig, DetectorConfig, ImageConfig, RpnConfig, ScaleConfig
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The optimiser and its schedule (sec. 4.1). Give one of epochs, steps and minutes; minutes wins over steps, steps over epochs."""
+
+    epochs: float = 50
+    """Visits of every training image."""
+    steps: int | None = None
+    """Batches, instead of epochs."""
+    minutes: float | None = None
+    """Time for the training loop, instead: the number of steps is fixed once the first 20 have been timed."""
+    batch_size: int = 1
+    """Images a step."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """The paper trains with sgd; adamw gets further in few steps from scratch."""
+    learning_rate: float = 0.001
+    """At its highest, after the warm-up."""
+    momentum: float = 0.9
+    """Of sgd; adamw's first beta."""
+    weight_decay: float = 0.0005
+    """Not applied to norms and biases where the optimiser is adamw."""
+    warmup_steps: int = 0
+    """The learning rate rises in a straight line over so many steps."""
+    decay: Literal["none", "cosine"] = "none"
+    """How the learning rate falls to the end: not at all (the paper), or along half a cosine to 0."""
+    clip_norm: float = 0.0
+    """Scale the gradient down to this norm where it is longer; 0 leaves it."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Of convolutions and matrix products; auto is bfloat16 where the processor multiplies it faster."""
+    validations: int = 10
+    """Times that the validation part is evaluated, evenly over the run; the best one's weights are kept."""
+    log_every: int = 50
+    """Steps between two lines of losses.csv (sec. 4.2)."""
+    seed: int = 0
+    """Of the initial weights, the order of the images, the flips and the samples."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "epochs": self.epochs > 0,
+            "steps": self.steps is None or self.steps >= 1,
+            "minutes": self.minutes is None or self.minutes > 0,
+            "batch_size": self.batch_size >= 1,
+            "learning_rate": self.learning_rate > 0,
+            "momentum": 0 <= self.momentum < 1,
+            "weight_decay": self.weight_decay >= 0,
+            "warmup_steps": self.warmup_steps >= 0,
+            "clip_norm": self.clip_norm >= 0,
+            "validations": self.validations >= 1,
+            "log_every": self.log_every >= 1,
+        }
+        for name, holds in limits.items():
+            if not holds:
+                raise InputError(f"{name}: {getattr(self, name)} is out of range")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run; written into every checkpoint."""
+
+    model: DetectorConfig = field(default_factory=DetectorConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+SMALL = Config(
+    model=DetectorConfig(
+        image=ImageConfig(image_min_side=224, image_max_side=448),
+        backbone=BackboneConfig(depth=10, norm="group", pyramid_channels=64),
+        # Half the paper's anchors and half of eq. 2's 224, for images of a quarter of its sides.
+        scale=ScaleConfig(anchor_areas=(16.0**2, 32.0**2, 64.0**2, 128.0**2, 256.0**2), canonical_size=112.0),
+        rpn=RpnConfig(
+            rpn_pre_nms_train=500, rpn_keep_train=500, rpn_pre_nms_test=300, rpn_keep_test=300, rpn_beta=1 / 9
+        ),
+        box=BoxHeadConfig(box_hidden=256, box_sample=128, box_weights=(10.0, 10.0, 5.0, 5.0)),
+    ),
+    training=TrainingConfig(
+        epochs=20,
+        batch_size=4,
+        optimizer="adamw",
+        learning_rate=0.001,
+        weight_decay=0.05,
+        warmup_steps=100,
+        decay="cosine",
+        clip_norm=10.0,
+        precision="auto",
+        validations=4,
+    ),
+)
+PRESETS = {"small": SMALL, "paper": Config()}
+
+_converter = cattrs.Converter(forbid_extra_keys=True)
+configure_union_passthrough(int | float | None, _converter)
+
+
+def config_to_json(config: Config) -> str:
+    """The configuration as JSON text."""
+    return json.dumps(asdict(config))
+
+
+def config_from_json(text: str, source: str) -> Config:
+    """The way back. Raises `InputError` naming `source` for text that is no configuration of this program."""
+    try:
+        content: Mapping[str, Any] = json.loads(text)
+        return _converter.structure(content, Config)
+    except (ValueError, cattrs.BaseValidationError) as error:
+        reasons = cattrs.transform_error(error) if isinstance(error, cattrs.BaseValidationError) else [str(error)]
+        raise InputError(f"{source}: its configuration does not fit this program: {'; '.join(reasons)}") from error

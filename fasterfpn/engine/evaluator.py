@@ -1,0 +1,118 @@
+"""Runs a detector over a data set and sums up how well it did, by VOC average precision.
+
+N images. Detections and targets are lists of N dictionaries of CPU tensors, in the order of the data set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from fasterfpn.engine.average_precision import average_precision
+
+Images = list[Tensor]
+Boxes = list[dict[str, Tensor]]
+
+
+def same_size_batches(dataset: Any, batch_size: int) -> Iterator[tuple[Images, Boxes]]:
+    """Runs of at most `batch_size` consecutive images of one size: unpadded, each gives what it would give alone."""
+    images, targets = [], []
+    for index in range(len(dataset)):
+        image, target = dataset[index]
+        if images and (len(images) == batch_size or image.shape != images[0].shape):
+            yield images, targets
+            images, targets = [], []
+        images.append(image)
+        targets.append(target)
+    if images:
+        yield images, targets
+
+
+@torch.no_grad()
+def detect_all(detector: nn.Module, dataset: Any, batch_size: int = 4, progress: bool = True) -> tuple[Boxes, Boxes]:
+    """Detect on every image of `dataset`, on the detector's own device: `(detections, targets)`.
+
+    `dataset[i]` is an image (3, H, W) and its target. The detector is left in the mode it was in.
+    """
+    device = next(detector.parameters()).device
+    was_training = detector.training
+    detector.eval()
+    detections, targets = [], []
+    try:
+        with tqdm(total=len(dataset), desc="detect", unit="image", disable=not progress) as bar:
+            for images, truth in same_size_batches(dataset, batch_size):
+                results = detector([image.to(device) for image in images])
+                detections += [{name: value.cpu() for name, value in result.items()} for result in results]
+                targets += truth
+                bar.update(len(images))
+    finally:
+        detector.train(was_training)
+    return detections, targets
+
+
+def summary(
+    detections: Sequence[Mapping[str, Tensor]],
+    targets: Sequence[Mapping[str, Tensor]],
+    classes: Sequence[str],
+    iou_threshold: float = 0.5,
+) -> dict[str, Any]:
+    """The figures of `evaluate --json`; label k is `classes[k - 1]`. A class without ground truth has NaN.
+
+    The main figures count difficult boxes as ordinary ones; those with the suffix `_without_difficult` leave them out,
+    as the VOC challenge did.
+    """
+    truth = torch.cat([target["labels"] for target in targets] or [torch.zeros(0, dtype=torch.int64)])
+    hard = [target["difficult"].sum() for target in targets if "difficult" in target]
+    figures: dict[str, Any] = {
+        "iou_threshold": iou_threshold,
+        "images": len(targets),
+        "objects": len(truth),
+        "difficult_objects": int(sum(hard)),
+        "objects_by_class": {name: int((truth == label).sum()) for label, name in enumerate(classes, start=1)},
+    }
+    for suffix, count_difficult in (("", True), ("_without_difficult", False)):
+        for method, short in (("area", "area"), ("11-point", "11_point")):
+            result = average_precision(
+                detections,
+                targets,
+                iou_threshold,
+                method,
+                labels=range(1, len(classes) + 1),
+                count_difficult=count_difficult,
+            )
+            figures[f"mAP_{short}{suffix}"] = result["mAP"]
+            figures[f"AP_{short}{suffix}"] = dict(zip(classes, result["AP"].values(), strict=True))
+    return figures
+
+
+def without_nan(figures: Any) -> Any:
+    """The same dictionary with None (JSON's null) in place of NaN, which JSON does not know."""
+    if isinstance(figures, Mapping):
+        return {name: without_nan(value) for name, value in figures.items()}
+    return None if isinstance(figures, float) and math.isnan(figures) else figures
+
+
+def summary_table(figures: Mapping[str, Any]) -> str:
+    """`figures` of `summary` as lines of text: AP in percent a class and the mean; "-" for a class without objects."""
+    columns = {"area": "area", "11-point": "11_point"}
+    note = "No object is marked difficult: without difficult ones the figures are the same."
+    if figures["difficult_objects"]:
+        note = f"{figures['difficult_objects']} objects are marked difficult."
+        columns |= {f"{title}, no difficult": f"{key}_without_difficult" for title, key in columns.items()}
+    rows = [["class", "objects", *columns]]
+    for name, objects in figures["objects_by_class"].items():
+        rows.append([name, str(objects), *(percent(figures[f"AP_{key}"][name]) for key in columns.values())])
+    rows.append(["mean", str(figures["objects"]), *(percent(figures[f"mAP_{key}"]) for key in columns.values())])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    title = f"VOC average precision (%) at IoU {figures['iou_threshold']:g} on {figures['images']} images"
+    return "\n".join([title, lines[0], "-" * len(lines[0]), *lines[1:], note])
+
+
+def percent(fraction: float) -> str:
+    return "-" if math.isnan(fraction) else f"{100 * fraction:.1f}"

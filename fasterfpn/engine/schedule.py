@@ -1,0 +1,50 @@
+"""How long a run lasts and how its learning rate moves.
+
+step counts from 0; `total` steps in all, of which a budget in minutes learns only after 20 timed steps.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from fasterfpn.engine.config import TrainingConfig
+
+UNTIMED, TIMED = 5, 20  # the first steps are slower: memory is allocated, kernels are chosen
+
+
+class Budget:
+    """The number of steps: from epochs or steps at once; from minutes after the first 20 timed ones.
+
+    `tick()` after every step; `total` is None until it is known. `validation_images` over the whole run are allowed for at half
+    a training image's time each.
+    """
+
+    def __init__(self, config: TrainingConfig, steps_per_epoch: int, validation_images: int) -> None:
+        self.config = config
+        self.validation_images = validation_images
+        self.started = time.monotonic()
+        self.done = 0
+        self.total: int | None = None
+        if config.minutes is None:
+            self.total = config.steps or math.ceil(config.epochs * steps_per_epoch)
+
+    def tick(self) -> None:
+        """Count a finished step."""
+        self.done += 1
+        now = time.monotonic()
+        if self.done == UNTIMED:
+            self.timed_from = now
+        if self.total is None and self.done == UNTIMED + TIMED:
+            step_seconds = (now - self.timed_from) / TIMED
+            validating = 0.5 * self.validation_images * step_seconds / self.config.batch_size
+            left = 60 * self.config.minutes - (now - self.started) - validating
+            self.total = self.done + max(0, int(left / step_seconds))
+
+
+def learning_rate(config: TrainingConfig, step: int, total: int | None) -> float:
+    """The learning rate of a step: linear warm-up, then constant or half a cosine down to 0 (Loshchilov and Hutter 2017)."""
+    warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    if config.decay == "none" or total is None:
+        return config.learning_rate * warm
+    return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))

@@ -1,0 +1,198 @@
+"""The training loop (sec. 4): batches in, checkpoints, losses and validation figures out.
+
+A run folder fills with losses.csv (a line every 50 steps, fig. 10), last.safetensors (every epoch and on Ctrl-C),
+model.safetensors (best on validation) and validation.csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from fasterfpn.data import LabelledImages, Splits, training_batches
+from fasterfpn.data.batches import Batch, batches_per_epoch
+from fasterfpn.engine.checkpoint import BEST, LAST, save_checkpoint
+from fasterfpn.engine.config import Config, TrainingConfig
+from fasterfpn.engine.evaluator import detect_all, summary
+from fasterfpn.engine.precision import training_dtype
+from fasterfpn.engine.schedule import Budget, learning_rate
+from fasterfpn.errors import InputError
+from fasterfpn.models import Detector
+
+LOSSES = ("total_loss", "rpn_cls_loss", "rpn_loc_loss", "roi_cls_loss", "roi_loc_loss")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended: steps made, and the best validation mAP (area, IoU 0.5) with its step."""
+
+    steps: int
+    seconds: float
+    best_step: int
+    best_mAP: float  # noqa: N815 (the field's name)
+
+
+class Trainer:
+    """One run over `splits.train`, judged on `splits.val`, written into `folder`."""
+
+    def __init__(self, detector: Detector, splits: Splits, config: Config, folder: Path) -> None:
+        self.detector = detector
+        self.config = config
+        self.folder = folder
+        self.validation: LabelledImages = splits.val
+        settings = config.training
+        self.device = next(detector.parameters()).device
+        self.dtype = training_dtype(settings.precision, self.device)
+        self.parameters = [parameter for parameter in detector.parameters() if parameter.requires_grad]
+        self.optimizer = build_optimizer(detector, settings)
+        self.steps_per_epoch = batches_per_epoch(splits.train, settings.batch_size)
+        self.budget = Budget(settings, self.steps_per_epoch, settings.validations * len(splits.val))
+        generator = torch.Generator().manual_seed(settings.seed)
+        self.batches: Iterator[Batch] = training_batches(
+            splits.train, settings.batch_size, generator, config.data.workers, config.data.flip
+        )
+        detector.generator.manual_seed(settings.seed)
+        self.best_step, self.best_mAP = 0, -math.inf
+
+    def run(self) -> Outcome:
+        """Train to the end of the budget. On Ctrl-C the last weights are saved before the interrupt goes on."""
+        self.detector.train()
+        with (
+            LossLog(self.folder / "losses.csv", self.config.training.log_every) as log,
+            tqdm(desc="train", unit="step") as bar,
+        ):
+            try:
+                while self.budget.total is None or self.budget.done < self.budget.total:
+                    batch = next(self.batches)
+                    losses = self.step(batch)
+                    self.budget.tick()
+                    log.add(self.budget.done, self.epoch(), self.rate, losses)
+                    self.show(bar, losses, len(batch.images))
+                    self.milestones()
+            except KeyboardInterrupt:
+                save_checkpoint(self.folder / LAST, self.detector, self.config, self.budget.done)
+                tqdm.write(f"stopped after {self.budget.done} steps; weights saved in {self.folder / LAST}")
+                raise
+            seconds = bar.format_dict["elapsed"]
+        save_checkpoint(self.folder / LAST, self.detector, self.config, self.budget.done)
+        return Outcome(self.budget.done, seconds, self.best_step, self.best_mAP)
+
+    def step(self, batch: Batch) -> dict[str, float]:
+        """One step of the optimiser on one batch; returns its losses. Raises `InputError` when they are not finite."""
+        settings = self.config.training
+        self.rate = learning_rate(settings, self.budget.done, self.budget.total)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
+        images = [image.to(self.device) for image in batch.images]
+        targets = [{name: value.to(self.device) for name, value in target.items()} for target in batch.targets]
+        try:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+                losses = self.detector(images, targets)
+            values = {name: losses[name].item() for name in LOSSES}
+            for name, value in values.items():
+                if not math.isfinite(value):
+                    raise FloatingPointError(f"{name} is {value}")
+        except FloatingPointError as error:
+            raise InputError(
+                f"step {self.budget.done + 1}: {error} (images {', '.join(batch.names)}); training stopped. "
+                f"Look at these images, or try a lower --learning-rate; weights before it are in {self.folder / LAST} if an epoch was done"
+            ) from error
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["total_loss"].backward()
+        if settings.clip_norm > 0:
+            nn.utils.clip_grad_norm_(self.parameters, settings.clip_norm)
+        self.optimizer.step()
+        return values
+
+    def milestones(self) -> None:
+        """After a step: the epoch's checkpoint, and the validation where one of them is due."""
+        done, total = self.budget.done, self.budget.total
+        if done % self.steps_per_epoch == 0:
+            save_checkpoint(self.folder / LAST, self.detector, self.config, done)
+        if total is None:
+            return
+        due = [
+            max(1, round(total * (count + 1) / self.config.training.validations))
+            for count in range(self.config.training.validations)
+        ]
+        if done in due:
+            self.validate()
+
+    def validate(self) -> None:
+        """mAP on the validation part; the weights are kept where it is the best so far. Without a part, the latest are."""
+        if len(self.validation):
+            detections, targets = detect_all(
+                self.detector, self.validation, self.config.training.batch_size, progress=False
+            )
+            figure = summary(detections, targets, self.detector.classes)["mAP_area"]
+        else:
+            figure = math.nan
+        path = self.folder / "validation.csv"
+        is_new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if is_new:
+                writer.writerow(["step", "epoch", "mAP_area"])
+            writer.writerow([self.budget.done, f"{self.epoch():.3f}", f"{figure:.4f}"])
+        tqdm.write(f"step {self.budget.done}: validation mAP {100 * figure:.1f} % on {len(self.validation)} images")
+        if math.isnan(figure) or figure > self.best_mAP:
+            self.best_step, self.best_mAP = self.budget.done, figure
+            save_checkpoint(self.folder / BEST, self.detector, self.config, self.budget.done)
+
+    def epoch(self) -> float:
+        """Visits of every image so far."""
+        return self.budget.done / self.steps_per_epoch
+
+    def show(self, bar: tqdm, losses: dict[str, float], images: int) -> None:
+        """Move the progress bar on; its ETA appears once the number of steps is known."""
+        bar.total = self.budget.total
+        rate = bar.format_dict["rate"] or 0.0
+        shown: dict[str, Any] = {name.removesuffix("_loss"): f"{value:.3f}" for name, value in losses.items()}
+        bar.set_postfix(shown | {"img/s": f"{rate * images:.1f}"}, refresh=False)
+        bar.update()
+
+
+def build_optimizer(detector: Detector, config: TrainingConfig) -> torch.optim.Optimizer:
+    """SGD with momentum (sec. 4.1), or AdamW without decay on biases and norms (Loshchilov and Hutter 2019)."""
+    trained = [parameter for parameter in detector.parameters() if parameter.requires_grad]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(trained, config.learning_rate, config.momentum, weight_decay=config.weight_decay)
+    groups = [
+        {"params": [parameter for parameter in trained if parameter.dim() > 1], "weight_decay": config.weight_decay},
+        {"params": [parameter for parameter in trained if parameter.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, config.learning_rate, (config.momentum, 0.999))
+
+
+class LossLog:
+    """losses.csv: a line every `every` steps, each loss the mean since the last line."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+        self.window: list[dict[str, float]] = []
+
+    def __enter__(self) -> LossLog:
+        self.file = self.path.open("w", newline="")
+        self.writer = csv.writer(self.file)
+        self.writer.writerow(["step", "epoch", "learning_rate", *LOSSES])
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.file.close()
+
+    def add(self, step: int, epoch: float, rate: float, losses: dict[str, float]) -> None:
+        """Take a step's losses; write a line where one is due, at once onto the disk."""
+        self.window.append(losses)
+        if step % self.every == 0:
+            means = [sum(entry[name] for entry in self.window) / len(self.window) for name in LOSSES]
+            self.writer.writerow([step, f"{epoch:.3f}", f"{rate:.6g}", *(f"{mean:.5f}" for mean in means)])
+            self.file.flush()
+            self.window.clear()

@@ -1,0 +1,104 @@
+"""`python -m fasterfpn.evaluate RUN`: average precision of a trained detector, by class, on the images that suit it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+from torch.utils.data import ConcatDataset, Dataset
+
+from fasterfpn.cli import checked_device
+from fasterfpn.cli import run as run_command
+from fasterfpn.data.config import DataConfig
+from fasterfpn.data.sources import open_source
+from fasterfpn.engine.checkpoint import load_detector, read_checkpoint
+from fasterfpn.engine.evaluator import detect_all, summary, summary_table, without_nan
+from fasterfpn.errors import InputError
+
+Split = Literal["train", "val", "test", "all"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The images to evaluate on, where they come from, which part of it they are, and what reading them brought up."""
+
+    dataset: Dataset
+    data: str
+    split: Split
+    report: str
+
+
+def main(
+    run: tyro.conf.Positional[Path],
+    data: str | None = None,
+    split: Split | None = None,
+    iou: float = 0.5,
+    json_file: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+    device: str = "cuda" if torch.cuda.is_available() else "cpu",
+) -> None:
+    """Print VOC average precision (area and 11-point) by class, with and without difficult boxes.
+
+    Args:
+        run: a run folder, or a checkpoint file.
+        data: folder of annotated images (default: the data that the run was trained on).
+        split: part of the data. Default: test of the run's own data, or where the folder names a test part; else all.
+        iou: overlap from which a detection counts as right.
+        json_file: also write the figures into this file.
+        device: cpu, cuda, cuda:1, ...
+    """
+    if not 0 < iou <= 1:
+        raise InputError(f"--iou {iou}: give a number above 0 and at most 1")
+    if json_file is not None and (json_file.is_dir() or not json_file.parent.is_dir()):
+        raise InputError(f"--json {json_file}: give a file in a folder that exists")
+    checked_device(device)
+    trained_on = read_checkpoint(run).config.data
+    detector = load_detector(run, device)
+    selection = select_images(trained_on, data, split, detector.classes)
+    print(selection.report)
+    images = f"{len(selection.dataset)} images" + (f", part {selection.split}" if selection.split != "all" else "")
+    print(f"{run} on {selection.data}: {images}", flush=True)
+    figures = summary(*detect_all(detector, selection.dataset), detector.classes, iou)
+    print(summary_table(figures))
+    if json_file is not None:
+        content = {"run": str(run), "data": selection.data, "split": selection.split, **without_nan(figures)}
+        json_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def select_images(trained_on: DataConfig, data: str | None, split: Split | None, classes: Sequence[str]) -> Selection:
+    """The images that the command line's `data` and `split` mean, for a run trained on `trained_on` with `classes`.
+
+    A part that a folder does not name is drawn as in training: with the run's seed and shares. Of another folder, which
+    the run has not seen, all images serve unless it names its test part. Raises InputError for an empty part, a class
+    that the run does not know, and whatever `open_data` refuses.
+    """
+    own = data is None or same_source(data, trained_on.data)
+    source = trained_on if data is None else replace(trained_on, data=data)
+    if split == "all" or (split is None and not own):
+        source = replace(source, validation_fraction=0.0, test_fraction=0.0)  # name parts, draw none
+    splits = open_source(source, classes)
+    if tuple(splits.test.classes) != tuple(classes):
+        found, known = ", ".join(splits.test.classes), ", ".join(classes)
+        raise InputError(f"{source.data}: has the classes {found}, the run has {known}; give data of the run's classes")
+    if split is None:
+        split = "test" if own or splits.named_test else "all"
+    parts = [splits.train, splits.val, splits.test] if split == "all" else [getattr(splits, split)]
+    dataset = ConcatDataset([part for part in parts if len(part)] or parts[:1])
+    if len(dataset) == 0:
+        raise InputError(f"{source.data}: its {split} part holds no image; try --split all")
+    return Selection(dataset, source.data, split, splits.report())
+
+
+def same_source(data: str, other: str) -> bool:
+    """Whether two values of `DataConfig.data` mean the same images."""
+    if "synthetic" in (data, other):
+        return data == other
+    return Path(data).resolve() == Path(other).resolve()
+
+
+if __name__ == "__main__":
+    run_command(main, "python -m fasterfpn.evaluate")

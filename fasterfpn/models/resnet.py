@@ -1,0 +1,134 @@
+"""ResNet (Table 1; He et al. 2016), as a pyramid's backbone and as the ImageNet classifier it was trained as.
+
+Shapes: an image batch (N, 3, H, W) gives C2..C5, (N, Ck, ceil(H / 2^k), ceil(W / 2^k)): every stride-2 step rounds up.
+Parameter names are torchvision's (`layer3.0.conv2.weight`), so that its state dicts fit as they are.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fasterfpn.models.config import BackboneConfig
+from fasterfpn.models.norms import norm_layer
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut: the block of ResNet-18 and 34."""
+
+    expansion = 1
+
+    def __init__(self, inputs: int, width: int, stride: int, config: BackboneConfig) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
+        self.bn1 = norm_layer(config.norm, width, config.norm_eps)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = norm_layer(config.norm, width, config.norm_eps)
+        self.downsample = _shortcut(inputs, width, stride, config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(x)) + shortcut)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 beside a shortcut (fig. 5): the block of ResNet-50, 101 and 152.
+
+    The stride sits on the 3x3 convolution, as in torchvision's weights; He et al. put it on the first 1x1.
+    """
+
+    expansion = 4
+
+    def __init__(self, inputs: int, width: int, stride: int, config: BackboneConfig) -> None:
+        super().__init__()
+        outputs = width * self.expansion
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = norm_layer(config.norm, width, config.norm_eps)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = norm_layer(config.norm, width, config.norm_eps)
+        self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
+        self.bn3 = norm_layer(config.norm, outputs, config.norm_eps)
+        self.downsample = _shortcut(inputs, outputs, stride, config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(self.bn2(self.conv2(x)))
+        return F.relu(self.bn3(self.conv3(x)) + shortcut)
+
+
+def _shortcut(inputs: int, outputs: int, stride: int, config: BackboneConfig) -> nn.Module | None:
+    """A 1x1 projection where the shapes differ (He et al. 2016, option B), else nothing."""
+    if stride == 1 and inputs == outputs:
+        return None
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm_layer(config.norm, outputs, config.norm_eps)
+    )
+
+
+# Table 1: blocks in conv2_x, conv3_x, conv4_x, conv5_x. Depth 10 is ours, for CPUs.
+STAGES = {
+    10: (BasicBlock, (1, 1, 1, 1)),
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
+}
+
+
+class ResNet(nn.Module):
+    """Stem, four stages and, where `classes` is given, the classifier's average pool and linear layer.
+
+    `forward(images)` gives [C2, C3, C4, C5]; `classify(images)` gives (N, classes) logits; `channels` are those of C2..C5.
+    """
+
+    def __init__(self, config: BackboneConfig, classes: int | None = None) -> None:
+        super().__init__()
+        block, counts = STAGES[config.depth]
+        self.conv1 = nn.Conv2d(3, config.width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = norm_layer(config.norm, config.width, config.norm_eps)
+        self.channels = [config.width * 2**stage * block.expansion for stage in range(4)]
+        inputs = config.width
+        for stage, blocks in enumerate(counts):
+            layers = []
+            for index in range(blocks):
+                stride = 2 if stage > 0 and index == 0 else 1
+                layers.append(block(inputs, config.width * 2**stage, stride, config))
+                inputs = self.channels[stage]
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
+        self.fc = nn.Linear(inputs, classes) if classes is not None else None
+        self.frozen_stages = config.frozen_stages
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # He et al. 2015
+            elif isinstance(module, (BasicBlock, Bottleneck)):
+                # Goyal et al. 2017, 5.1: each block starts as the identity, which lets a deep net train from scratch.
+                last = module.bn2 if isinstance(module, BasicBlock) else module.bn3
+                if isinstance(last, (nn.BatchNorm2d, nn.GroupNorm)):
+                    nn.init.zeros_(last.weight)
+        stem_and_stages = [nn.ModuleList([self.conv1, self.bn1]), self.layer1, self.layer2, self.layer3, self.layer4]
+        for stage in stem_and_stages[: self.frozen_stages]:
+            stage.requires_grad_(False)
+
+    def stem(self, images: Tensor) -> Tensor:
+        """conv1 and the 3x3 max pool: (N, width, ceil(H / 4), ceil(W / 4))."""
+        return F.max_pool2d(F.relu(self.bn1(self.conv1(images))), 3, stride=2, padding=1)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        c2 = self.layer1(self.stem(images))
+        c3 = self.layer2(c2)
+        c4 = self.layer3(c3)
+        c5 = self.layer4(c4)
+        return [c2, c3, c4, c5]
+
+    def classify(self, images: Tensor) -> Tensor:
+        """ImageNet logits (N, classes), as in Table 1 before its softmax. Raises `ValueError` for a backbone without `classes`."""
+        if self.fc is None:
+            raise ValueError("classify needs a ResNet that was built with classes=...")
+        return self.fc(torch.flatten(F.adaptive_avg_pool2d(self(images)[-1], 1), 1))

@@ -1,0 +1,249 @@
+"""Others' weights in and out: state dicts under torchvision's names, from a file, a URL or ImageNet.
+
+A state dict maps names to tensors. Three layouts are understood: a ResNet classifier's (`layer1.0.conv1.weight`,
+`fc.weight`), a whole torchvision Faster R-CNN's (`backbone.body.layer1.0.conv1.weight`, `rpn.head.cls_logits.weight`),
+and the detector's own (`backbone.layer1.0.conv1.weight`, `rpn.head.logits.weight`). Every entry is accounted for:
+taken, or skipped with a reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+from torch import Tensor, nn
+
+from fasterfpn.errors import InputError
+from fasterfpn.models.detector import Detector
+from fasterfpn.models.norms import FrozenBatchNorm
+
+# torchvision's ImageNet classifiers (its IMAGENET1K_V1), by depth; eight digits of the file's SHA-256 end its name.
+IMAGENET = {
+    18: "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+    34: "https://download.pytorch.org/models/resnet34-b627a593.pth",
+    50: "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    101: "https://download.pytorch.org/models/resnet101-63fe2227.pth",
+    152: "https://download.pytorch.org/models/resnet152-394f9c45.pth",
+}
+
+# Our prefix: torchvision's. What follows a prefix is the same on both sides, and so is every shape.
+PREFIXES = {
+    "backbone": "backbone.body",
+    **{f"fpn.laterals.{level}": f"backbone.fpn.inner_blocks.{level}.0" for level in range(4)},
+    **{f"fpn.outputs.{level}": f"backbone.fpn.layer_blocks.{level}.0" for level in range(4)},
+    "rpn.head.conv": "rpn.head.conv.0.0",
+    "rpn.head.logits": "rpn.head.cls_logits",
+    "rpn.head.deltas": "rpn.head.bbox_pred",
+    "box_head.fc6": "roi_heads.box_head.fc6",
+    "box_head.fc7": "roi_heads.box_head.fc7",
+    "box_head.logits": "roi_heads.box_predictor.cls_score",
+    "box_head.deltas": "roi_heads.box_predictor.bbox_pred",
+}
+
+# The COCO file that torchvision released carries the names of its early versions, without these inner indices.
+EARLY_NAMES = (
+    (re.compile(r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d)\.(weight|bias)$"), r"\1.0.\2"),
+    (re.compile(r"^rpn\.head\.conv\.(weight|bias)$"), r"rpn.head.conv.0.0.\1"),
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `load_torchvision` did; `print` it."""
+
+    taken: tuple[str, ...]
+    """Entries of the state dict that now are the detector's."""
+    skipped: dict[str, str]
+    """The other entries of the state dict, each with the reason."""
+    missing: tuple[str, ...]
+    """The detector's entries (under its own names) that kept their values."""
+
+    def __str__(self) -> str:
+        lines = [f"weights: {len(self.taken)} entries taken, {len(self.skipped)} skipped"]
+        names_of: dict[str, list[str]] = {}
+        for name, why in self.skipped.items():
+            names_of.setdefault(why, []).append(name)
+        groups = sorted(names_of.items(), key=lambda group: -len(group[1]))
+        lines += [f"  skipped {_some(names)}: {why}" for why, names in groups[:6]]
+        if groups[6:]:
+            rest = sum(len(names) for _, names in groups[6:])
+            lines.append(f"  skipped {rest} more, for {len(groups[6:])} other reasons")
+        if self.missing:
+            parts = Counter(name.split(".")[0] for name in self.missing)
+            lines.append(f"  not given, left as they were: {', '.join(f'{part} {n}' for part, n in parts.items())}")
+        return "\n".join(lines)
+
+
+def _some(names: Sequence[str]) -> str:
+    """`5 (conv1.weight, bn1.weight, ...)`"""
+    return f"{len(names)} ({', '.join(names[:2])}{', ...' if len(names) > 2 else ''})"
+
+
+def load_torchvision(detector: Detector, state_dict: Mapping[str, Tensor]) -> Report:
+    """Copy into `detector`, in place, every entry of `state_dict` (in one of the module's three layouts) that fits it.
+
+    An entry is skipped where the detector has no counterpart, where shapes differ (as a predictor's for another number
+    of classes do), or where it belongs to another kind of norm: scales of batch norm mean nothing to group norm. Values
+    are converted to the detector's types. torchvision's own COCO weights go with `norm_eps=0` and `torchvision_compat`.
+
+    Raises `InputError`, leaving the detector as it was, where nothing fits, or where frozen norms would not get all of
+    their statistics.
+    """
+    own = detector.state_dict()
+    names = _own_names(state_dict)
+    norms = {name: module for name, module in detector.named_modules() if _is_norm(module)}
+    # A norm of the state dict keeps running statistics or does not; ours must do likewise.
+    with_statistics = {_module(name) for name in names.values() if name.endswith(".running_mean")}
+    taken, skipped = {}, {}
+    for key, value in state_dict.items():
+        name = names[key]
+        norm = norms.get(_module(name))
+        if norm is not None and isinstance(norm, nn.GroupNorm) == (_module(name) in with_statistics):
+            skipped[key] = f"of another kind of norm than the detector's, {detector.config.backbone.norm}"
+        elif why := _misfit(key, value, own.get(name), len(detector.classes)):
+            skipped[key] = why
+        else:
+            taken[key] = name
+    missing = tuple(name for name in own if name not in set(taken.values()))
+    if not taken:
+        raise InputError("weights: not one fits this detector; give --depth and --width as they were trained with")
+    bare = [name for name in missing if isinstance(norms.get(_module(name)), FrozenBatchNorm)]
+    if bare:
+        depth = detector.config.backbone.depth
+        raise InputError(
+            f"weights: not those of a whole ResNet-{depth}: its frozen norms would lack {_some(bare)};"
+            " give --depth and --width of the weights, or --norm group"
+        )
+    with torch.no_grad():
+        for key, name in taken.items():
+            own[name].copy_(state_dict[key])
+    return Report(tuple(taken), skipped, missing)
+
+
+def to_torchvision(detector: Detector) -> dict[str, Tensor]:
+    """The detector's whole state dict under the names of torchvision's Faster R-CNN; it shares the detector's memory.
+
+    torchvision's FasterRCNN of the same depth, norm, classes and anchors loads it strictly.
+    """
+    return {_renamed(name, PREFIXES): value for name, value in detector.state_dict().items()}
+
+
+def _own_names(state_dict: Mapping[str, Tensor]) -> dict[str, str]:
+    """Each entry's name in a detector, be there such an entry or not; entries without a counterpart keep theirs."""
+    if any(key.startswith(("fpn.", "box_head.")) for key in state_dict):
+        return {key: key for key in state_dict}  # our own layout
+    if not any(key.startswith(("backbone.", "rpn.", "roi_heads.")) for key in state_dict):
+        return {key: f"backbone.{key}" for key in state_dict}  # a ResNet
+    theirs = {theirs: ours for ours, theirs in PREFIXES.items()}
+    names = {}
+    for key in state_dict:
+        current = key
+        for early, late in EARLY_NAMES:
+            current = early.sub(late, current)
+        names[key] = _renamed(current, theirs)
+    return names
+
+
+def _renamed(name: str, prefixes: Mapping[str, str]) -> str:
+    for old, new in prefixes.items():
+        if name.startswith(old + "."):
+            return new + name[len(old) :]
+    return name
+
+
+def _module(name: str) -> str:
+    """`layer1.0.bn1` of `layer1.0.bn1.weight`"""
+    return name.rpartition(".")[0]
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return isinstance(module, (FrozenBatchNorm, nn.BatchNorm2d, nn.GroupNorm))
+
+
+def _misfit(key: str, value: object, own: Tensor | None, classes: int) -> str | None:
+    """Why this entry cannot be copied onto `own`, or None."""
+    if not isinstance(value, Tensor):
+        return "not a tensor"
+    if own is None:
+        if key.endswith(".num_batches_tracked"):
+            return "a counter that frozen norms have no use for"
+        if key in ("fc.weight", "fc.bias"):
+            return "the ImageNet classifier; a detector has a head of its own"
+        return "no counterpart in this detector"
+    if value.shape == own.shape:
+        return None
+    if "box_predictor" in key or key.startswith(("box_head.logits", "box_head.deltas")):
+        return f"a predictor for other classes than the detector's {classes}, which starts anew"
+    return f"shape {tuple(value.shape)}, here {tuple(own.shape)}"
+
+
+def read_weights(source: str, depth: int, cache: Path | None = None) -> dict[str, Tensor]:
+    """The state dict of `source`, on the CPU: a file that `torch.save` wrote, its URL, or the word "imagenet".
+
+    "imagenet" is torchvision's classifier of that `depth` (18, 34, 50, 101 or 152). Downloads are kept in `cache`, by
+    default PyTorch's own (`torch.hub.get_dir()`/checkpoints), and taken from there the next time. Where a file's name
+    ends in eight or more hexadecimal digits, as in resnet18-f37072fd.pth, the download's SHA-256 must begin with them.
+    Nothing is unpickled but tensors and plain containers; a state dict under "model" or "state_dict" is looked up.
+
+    Raises `InputError` for an unknown depth, a failed or wrong download, a file that is missing or not a state dict.
+    """
+    if source == "imagenet":
+        if depth not in IMAGENET:
+            depths = ", ".join(map(str, IMAGENET))
+            raise InputError(f"--weights imagenet: none for --depth {depth}, only for {depths}; or take --norm group")
+        source = IMAGENET[depth]
+    if source.startswith(("http://", "https://")):
+        path = download(source, cache or Path(torch.hub.get_dir(), "checkpoints"))
+        try:
+            return _read_file(path)
+        except InputError:
+            path.unlink(missing_ok=True)  # do not offer the same bad file again
+            raise
+    return _read_file(Path(source))
+
+
+def download(url: str, folder: Path) -> Path:
+    """The file of that URL in `folder`, fetched unless there already; written whole or not at all. Or `InputError`."""
+    name = Path(urlparse(url).path).name
+    digits = re.search(r"-([0-9a-f]{8,64})\.[^.]*$", name)
+    if digits is None:  # nothing tells this model.pth from another site's
+        name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
+    path = folder / name
+    if path.is_file():
+        return path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        print(f"downloading {url} to {path}", file=sys.stderr)
+        torch.hub.download_url_to_file(url, str(path), digits and digits[1], progress=sys.stderr.isatty())
+    except RuntimeError:
+        raise InputError(
+            f"{url}: what came has not the SHA-256 of its name and was not kept; try again, or give --weights FILE"
+        ) from None
+    except (OSError, HTTPException, ValueError) as error:  # no network, no such file there, a full disk, no such URL
+        raise InputError(f"{url}: {error}; download it elsewhere and give --weights FILE") from None
+    return path
+
+
+def _read_file(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise InputError(f"--weights {path}: no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # the unpickler's exceptions are many, and its messages advise to trust the file
+        raise InputError(
+            f"--weights {path}: not a file of tensors; write one with torch.save(model.state_dict(), FILE)"
+        ) from None
+    for key in ("model", "state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(f"--weights {path}: holds no state dict; write one with torch.save(model.state_dict(), FILE)")
+    return content

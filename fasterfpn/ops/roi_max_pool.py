@@ -1,0 +1,100 @@
+"""RoI max pooling over the levels of a pyramid as a torch operator: public functions, fake, autograd.
+
+N images, C channels, L levels, R regions of interest (RoIs), S bins per side; features[l] (N, C, H_l, W_l);
+rois (R, 5): batch index and x1 y1 x2 y2 in input pixels; levels (R,) int64 indices into features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fasterfpn.ops import backend, library, reference
+from fasterfpn.ops.checks import check_roi_max_pool
+
+
+def roi_max_pool(features: Tensor, rois: Tensor, spatial_scale: float, output_size: int = 7) -> Tensor:
+    """`multiscale_roi_max_pool` on one level: features (N, C, H, W), rois (R, 5); returns (R, C, S, S)."""
+    levels = torch.zeros(rois.shape[:1], dtype=torch.int64, device=rois.device)
+    return multiscale_roi_max_pool([features], rois, levels, [spatial_scale], output_size)
+
+
+def multiscale_roi_max_pool(
+    features: Sequence[Tensor],
+    rois: Tensor,
+    levels: Tensor,
+    spatial_scales: Sequence[float],
+    output_size: int = 7,
+) -> Tensor:
+    """The maximum of each channel in S x S bins of each RoI, on the RoI's level of the pyramid (Fast R-CNN, 2.1).
+
+    Args:
+        features: L maps (N, C, H_l, W_l) of one float type; any strides, but channels-last memory is the fast path.
+        rois: (R, 5) batch index, x1, y1, x2, y2 in input pixels, finite, any float type (under autocast too they are
+            taken as they come: keep them in float32).
+        levels: (R,) int64, the index into `features` for each RoI.
+        spatial_scales: L numbers, cells per pixel (1 / stride).
+        output_size: S.
+
+    Returns:
+        (R, C, S, S), the features' type. Differentiable in the features, once.
+
+    Corners are scaled, clamped to +-2^24 cells and rounded, halves away from zero, to cells that both belong to the
+    RoI: x2 = x1 covers one. Bin i of a side of n cells spans floor(i n/S) to ceil((i+1) n/S), computed in float32
+    (float64 for float64 RoIs), and is clipped to the map; all as torchvision's `roi_pool`. Of equal maxima the first in
+    row-major order gets the gradient. An empty bin (a RoI outside the map, an empty map) is 0 with no gradient. NaN is
+    never taken; a bin of nothing but -inf and NaN is -inf with no gradient (torchvision: -3.4e38). Deviation from
+    torchvision, which pools one cell there: a RoI with x2 < x1 or y2 < y1 gives zeros.
+
+    Raises:
+        ValueError: naming the argument, for a wrong shape, type, device, scale or size, and for a non-finite corner, a
+            batch index or a level out of range.
+    """
+    check_roi_max_pool(features, rois, levels, spatial_scales, output_size)
+    if not backend.runs_native(rois.device):
+        return reference.roi_max_pool(features, rois, levels, spatial_scales, output_size)[0]
+    with_argmax = torch.is_grad_enabled() and any(feature.requires_grad for feature in features)
+    rois = rois.detach().to(reference.working_dtype(rois))
+    return torch.ops.fasterfpn.roi_max_pool(features, rois, levels, spatial_scales, output_size, with_argmax)[0]
+
+
+def _fake(features, rois, levels, spatial_scales, output_size, with_argmax):
+    shape = (rois.shape[0], features[0].shape[1], output_size, output_size)
+    large = any(feature.shape[2] * feature.shape[3] >= 2**31 for feature in features)
+    argmax = rois.new_empty(shape if with_argmax else 0, dtype=torch.int64 if large else torch.int32)
+    return features[0].new_empty(shape), argmax
+
+
+def _backward_fake(grad, rois, levels, argmax, feature_shapes, channels_last):
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    shapes = [feature_shapes[i : i + 4] for i in range(0, len(feature_shapes), 4)]
+    return [torch.empty(s, dtype=grad.dtype, device=grad.device, memory_format=memory_format) for s in shapes]
+
+
+def _save(ctx, inputs, output) -> None:
+    features, rois, levels, _, _, ctx.with_argmax = inputs
+    ctx.save_for_backward(rois, levels, output[1])
+    ctx.mark_non_differentiable(output[1])
+    ctx.feature_shapes = [size for feature in features for size in feature.shape]
+    ctx.channels_last = features[0].stride(1) == 1
+
+
+def _backward(ctx, grad, _):
+    if not ctx.with_argmax:
+        raise RuntimeError("with_argmax: must be True in fasterfpn::roi_max_pool for its gradient")
+    saved = ctx.saved_tensors
+    grads = torch.ops.fasterfpn.roi_max_pool_backward(grad, *saved, ctx.feature_shapes, ctx.channels_last)
+    return grads, None, None, None, None, None
+
+
+def _refuse_second_derivative(ctx, *_):
+    raise RuntimeError("fasterfpn::roi_max_pool differentiates once; use_backend('reference') goes on")
+
+
+if library.load():
+    torch.library.register_fake("fasterfpn::roi_max_pool", _fake)
+    torch.library.register_fake("fasterfpn::roi_max_pool_backward", _backward_fake)
+    torch.library.register_autograd("fasterfpn::roi_max_pool", _backward, setup_context=_save)
+    torch.library.register_autograd("fasterfpn::roi_max_pool_backward", _refuse_second_derivative)

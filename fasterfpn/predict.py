@@ -1,0 +1,132 @@
+"""`python -m fasterfpn.predict RUN IMAGE_OR_FOLDER...`: pictures with the detections drawn in, and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from tqdm import tqdm
+
+from fasterfpn.cli import checked_device
+from fasterfpn.cli import run as run_command
+from fasterfpn.data.images import is_image, read_image
+from fasterfpn.engine.checkpoint import checkpoint_path, load_detector
+from fasterfpn.errors import InputError
+from fasterfpn.models import Detector
+from fasterfpn.report.draw import draw_detections
+
+
+def main(
+    run: tyro.conf.Positional[Path],
+    inputs: tyro.conf.Positional[tuple[Path, ...]],
+    score: float = 0.5,
+    out: Path | None = None,
+    device: str = "cuda" if torch.cuda.is_available() else "cpu",
+) -> None:
+    """Detect defects in images: a picture of each with green boxes, and detections.json.
+
+    Args:
+        run: a run folder, or a checkpoint file.
+        inputs: images, and folders that are searched for images.
+        score: draw and write detections from this confidence on.
+        out: folder for the results (default: predictions/ in the run folder).
+        device: cpu, cuda, cuda:1, ...
+    """
+    if not 0 <= score <= 1:
+        raise InputError(f"--score {score}: give a number from 0 to 1")
+    checked_device(device)
+    out = checkpoint_path(run).parent / "predictions" if out is None else out
+    detector = load_detector(run, device)
+    images = find_images(inputs, out)
+    pictures = picture_paths(images, out)
+    for image in tqdm(images, desc="check", unit="image", leave=False):
+        read_image(image)  # before anything is written: one that does not decode stops here
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        records = [
+            predict_one(detector, image, picture, score)
+            for image, picture in zip(tqdm(images, desc="detect", unit="image"), pictures, strict=True)
+        ]
+        content = {"run": str(run), "score": score, "classes": detector.classes, "images": records}
+        (out / "detections.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written ({error.strerror or error}); give another folder") from error
+    print(report(records, score, out))
+
+
+def find_images(inputs: Sequence[Path], out: Path) -> list[Path]:
+    """Images and those in folders, at any depth, sorted within a folder, each once; not the earlier results in `out`.
+
+    Raises InputError for a path that does not exist, a folder without images, and where there is no path.
+    """
+    if not inputs:
+        raise InputError("no image given; name images or folders after the run")
+    found: dict[Path, Path] = {}  # resolved -> as given
+    for path in inputs:
+        if not path.exists():
+            raise InputError(f"{path}: no such image or folder; check the path")
+        images = [path]
+        if path.is_dir():
+            images = [image for image in sorted(path.rglob("*")) if is_image(image) and out not in image.parents]
+        if not images:
+            raise InputError(f"{path}: no image in this folder; it needs JPEG, PNG, BMP or TIFF files")
+        for image in images:
+            found.setdefault(image.resolve(), image)
+    return list(found.values())
+
+
+def picture_paths(images: Sequence[Path], out: Path) -> list[Path]:
+    """`out`/<stem>.jpg for each image; a stem met before gets _2, _3, ...
+
+    Raises InputError where that would overwrite one of the images.
+    """
+    paths: dict[Path, None] = {}
+    for image in images:
+        path, count = out / f"{image.stem}.jpg", 1
+        while path in paths:
+            count += 1
+            path = out / f"{image.stem}_{count}.jpg"
+        paths[path] = None
+    inputs = {image.resolve() for image in images}
+    for path in paths:
+        if path.resolve() in inputs:
+            raise InputError(f"--out {out}: its picture {path.name} would overwrite the image; give another folder")
+    return list(paths)
+
+
+def predict_one(detector: Detector, image: Path, picture: Path, score: float) -> dict[str, Any]:
+    """Detect on one image, save its picture, and return its entry of detections.json: boxes x1 y1 x2 y2 in pixels."""
+    pixels = read_image(image).float() / 255
+    device = next(detector.parameters()).device
+    with torch.no_grad():
+        result = {name: value.cpu() for name, value in detector([pixels.to(device)])[0].items()}
+    passing = result["scores"] >= score
+    boxes, labels, scores = (result[name][passing] for name in ("boxes", "labels", "scores"))
+    names = [detector.classes[label - 1] for label in labels.tolist()]
+    draw_detections(pixels, boxes, names, scores).save(picture, quality=95, subsampling=0)
+    detections = [
+        {"class": name, "score": round(confidence, 6), "box": [round(coordinate, 3) for coordinate in box]}
+        for name, confidence, box in zip(names, scores.tolist(), boxes.tolist(), strict=True)
+    ]
+    best = round(result["scores"].max().item(), 6) if len(result["scores"]) else None
+    return {"image": str(image), "picture": picture.name, "best_score": best, "detections": detections}
+
+
+def report(records: Sequence[dict[str, Any]], score: float, out: Path) -> str:
+    """What was found, and how far from `score` the best one stayed where nothing was."""
+    count = sum(len(record["detections"]) for record in records)
+    hits = sum(bool(record["detections"]) for record in records)
+    lines = [f"{count} detections on {hits} of {len(records)} images; pictures and detections.json in {out}"]
+    if count == 0:
+        first = max(records, key=lambda record: record["best_score"] or 0)
+        best = "no candidate at all" if first["best_score"] is None else f"{first['best_score']:.3f} in {first['image']}"
+        lines.append(f"nothing passes --score {score:g}; best score: {best}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run_command(main, "python -m fasterfpn.predict")

@@ -1,0 +1,132 @@
+"""`python -m fasterfpn.train`: data in, a trained detector and its report out.
+
+The run folder gets config.json, losses.csv and .png, validation.csv, model.safetensors (best on validation),
+last.safetensors, metrics.json (the test part, read once) and pictures/ of detections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+
+from fasterfpn import build_detector, load_detector
+from fasterfpn.cli import checked_device, run
+from fasterfpn.data.sources import open_source
+from fasterfpn.data.splits import Splits
+from fasterfpn.engine.config import PRESETS, Config
+from fasterfpn.engine.evaluator import detect_all, summary, summary_table, without_nan
+from fasterfpn.engine.initial_weights import load_initial_weights
+from fasterfpn.engine.trainer import Outcome, Trainer
+from fasterfpn.errors import InputError
+from fasterfpn.models import Detector
+from fasterfpn.report.curves import loss_curve
+from fasterfpn.report.draw import draw_detections
+
+PICTURES = 12
+PICTURE_SCORE = 0.5
+
+
+def train(
+    config: Config,
+    out: Path | None = None,
+    device: str = "cpu",
+    weights: str | None = None,
+    threads: int | None = None,
+) -> None:
+    """Train on `config.data`, report on its test part, and leave everything in the run folder `out`."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    splits = open_source(config.data)
+    print(splits.report(), flush=True)
+    detector = build_detector(config.model, splits.train.classes, config.training.seed)
+    if weights is not None:
+        print(load_initial_weights(detector, weights))
+    elif config.model.backbone.norm == "frozen_batch":
+        raise InputError(
+            "norm frozen_batch cannot train from scratch: give --weights FILE|URL|imagenet, or --norm group"
+        )
+    detector.to(checked_device(device))
+    folder = new_run_folder(out)
+    (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
+    trainer = Trainer(detector, splits, config, folder)
+    millions = sum(parameter.numel() for parameter in trainer.parameters) / 1e6
+    print(
+        f"{folder}: {millions:.1f} M parameters to train on {device}, {torch.get_num_threads()} threads, {trainer.dtype}"
+    )
+    outcome = trainer.run()
+    report(load_detector(folder, device), splits, outcome, folder)
+
+
+def report(detector: Detector, splits: Splits, outcome: Outcome, folder: Path) -> None:
+    """The test part, read once: metrics.json, the table, the loss curve and pictures of the first detections."""
+    loss_curve(folder / "losses.csv", folder / "losses.png")
+    detections, targets = detect_all(detector, splits.test)
+    figures = summary(detections, targets, detector.classes)
+    content = {"test": without_nan(figures), "training": without_nan(asdict(outcome))}
+    (folder / "metrics.json").write_text(json.dumps(content, indent=2) + "\n")
+    pictures = folder / "pictures"
+    pictures.mkdir(exist_ok=True)
+    for index in range(min(PICTURES, len(splits.test))):
+        image, _ = splits.test[index]
+        keep = detections[index]["scores"] >= PICTURE_SCORE
+        boxes, labels, scores = (detections[index][name][keep] for name in ("boxes", "labels", "scores"))
+        names = [detector.classes[label - 1] for label in labels.tolist()]
+        stem = Path(splits.test.image_name(index)).stem
+        draw_detections(image, boxes, names, scores).save(pictures / f"{stem}.jpg", quality=90)
+    print(f"{outcome.steps} steps in {outcome.seconds:.0f} s; weights of step {outcome.best_step} (best on validation)")
+    print(summary_table(figures))
+    print(f"report in {folder}: losses.png, pictures/, metrics.json, model.safetensors")
+
+
+def new_run_folder(out: Path | None) -> Path:
+    """Make `out`, or the next free runs/NNN. Raises `InputError` for a folder that holds something already."""
+    if out is None:
+        numbers = [int(path.name) for path in Path("runs").glob("[0-9]*") if path.name.isdigit()]
+        out = Path("runs") / f"{max(numbers, default=0) + 1:03d}"
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out {out}: exists already; give a new folder, so that no earlier run is lost")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be made ({error.strerror})") from error
+    return out
+
+
+def command(preset: Literal["small", "paper"]):
+    """The command line with that preset's values as defaults."""
+
+    def main(
+        config: Annotated[Config, tyro.conf.OmitArgPrefixes] = PRESETS[preset],
+        preset: Literal["small", "paper"] = preset,
+        out: Path | None = None,
+        device: str = "cuda" if torch.cuda.is_available() else "cpu",
+        weights: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Train a detector; without arguments, the small preset on built-in pictures of aluminium profiles.
+
+        Args:
+            config: every field of the configuration.
+            preset: small learns on two CPU cores in minutes; paper is the paper's recipe for a GPU. Sets all defaults below.
+            out: the run folder to make (default: the next free runs/NNN).
+            device: cpu, cuda, cuda:1, ...
+            weights: a ResNet's or torchvision detector's state dict (file or URL), "imagenet", or an earlier run.
+            threads: CPU threads (default: torch's choice).
+        """
+        del preset
+        train(config, out, device, weights, threads)
+
+    return main
+
+
+if __name__ == "__main__":
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--preset", choices=sorted(PRESETS), default="small")
+    run(command(first.parse_known_args()[0].preset), "python -m fasterfpn.train", sys.argv[1:])

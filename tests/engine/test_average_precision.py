@@ -1,0 +1,255 @@
+"""Average precision against its definition in exact fractions, against pycocotools, and the laws it obeys."""
+
+import contextlib
+import io
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from fasterfpn.engine.average_precision import average_precision, judge_detections, mean_at_recalls, precision_recall
+
+THRESHOLDS = ("0.25", "0.3", "0.5", "0.75", "1")  # with corners on a small grid, IoU often equals one of them
+side = st.integers(1, 4)
+corner = st.integers(0, 3)
+box = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), corner, corner, side, side)
+detection = st.tuples(box, st.integers(1, 2), st.sampled_from([0.2, 0.4, 0.6, 0.8]))  # many ties
+truth = st.tuples(box, st.integers(1, 2), st.booleans())
+image = st.tuples(st.lists(detection, max_size=6), st.lists(truth, max_size=4))
+images = st.lists(image, min_size=1, max_size=3)
+
+
+def tensors(scene):
+    """The arguments of `average_precision` for a list of (detections, truths)."""
+    detections, targets = [], []
+    for found, wanted in scene:
+        boxes, labels, scores = zip(*found, strict=True) if found else ((), (), ())
+        detections.append({"boxes": boxes_tensor(boxes), "labels": torch.tensor(labels, dtype=torch.int64)})
+        detections[-1]["scores"] = torch.tensor(scores, dtype=torch.float32)
+        boxes, labels, difficult = zip(*wanted, strict=True) if wanted else ((), (), ())
+        targets.append({"boxes": boxes_tensor(boxes), "labels": torch.tensor(labels, dtype=torch.int64)})
+        targets[-1]["difficult"] = torch.tensor(difficult, dtype=torch.bool)
+    return detections, targets
+
+
+def boxes_tensor(boxes):
+    return torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+
+
+def exact_iou(a, b):
+    width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
+    height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
+    area = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
+    return Fraction(width * height, area - width * height)
+
+
+def exact_ap(scene, label, threshold, method, count_difficult):
+    """The definition, in fractions, without a thought for speed. None without ground truth."""
+    ranking = [
+        (-score, number, place, found_box)
+        for number, (found, _) in enumerate(scene)
+        for place, (found_box, found_label, score) in enumerate(found)
+        if found_label == label
+    ]
+    truths = {
+        (number, place): (truth_box, difficult and not count_difficult)
+        for number, (_, wanted) in enumerate(scene)
+        for place, (truth_box, truth_label, difficult) in enumerate(wanted)
+        if truth_label == label
+    }
+    positives = sum(not ignored for _, ignored in truths.values())
+    if positives == 0:
+        return None
+    points, seen, true, false = [], set(), 0, 0
+    for _, number, _, found_box in sorted(ranking):
+        overlaps = [(exact_iou(found_box, b), -key[1], key) for key, (b, _) in truths.items() if key[0] == number]
+        overlap, _, key = max(overlaps, default=(Fraction(0), 0, None))
+        if overlap >= Fraction(threshold):
+            if truths[key][1]:
+                continue
+            true, false = (true, false + 1) if key in seen else (true + 1, false)
+            seen.add(key)
+        else:
+            false += 1
+        points.append((Fraction(true, positives), Fraction(true, true + false)))
+
+    def height(recall):
+        return max((p for r, p in points if r >= recall), default=Fraction(0))
+
+    if method == "11-point":
+        return sum(height(Fraction(k, 10)) for k in range(11)) / 11
+    return sum(height(Fraction(k, positives)) for k in range(1, positives + 1)) / positives
+
+
+@given(images, st.sampled_from(THRESHOLDS), st.sampled_from(["area", "11-point"]), st.booleans())
+def test_equals_the_definition(scene, threshold, method, count_difficult):
+    expected = {label: exact_ap(scene, label, threshold, method, count_difficult) for label in (1, 2)}
+    result = average_precision(
+        *tensors(scene), float(threshold), method, labels=(1, 2), count_difficult=count_difficult
+    )
+    for label in (1, 2):
+        if expected[label] is None:
+            assert math.isnan(result["AP"][label])
+        else:
+            assert result["AP"][label] == pytest.approx(float(expected[label]), abs=1e-12)
+    defined = [value for value in expected.values() if value is not None]
+    assert result["mAP"] == pytest.approx(float(sum(defined) / len(defined)) if defined else math.nan, nan_ok=True)
+
+
+@given(images, st.sampled_from(["area", "11-point"]))
+def test_the_truth_as_detections_has_exactly_one(scene, method):
+    wanted = [[entry for k, entry in enumerate(w) if entry[:2] not in [e[:2] for e in w[:k]]] for _, w in scene]
+    assume(any(wanted))
+    found = [[(b, label, 0.9 - 0.1 * k) for k, (b, label, _) in enumerate(w)] for w in wanted]
+    result = average_precision(*tensors(zip(found, wanted, strict=True)), 0.5, method, count_difficult=True)
+    assert result["mAP"] == 1.0
+    assert set(result["AP"].values()) == {1.0}
+
+
+@given(images, st.floats(0.1, 10), st.sampled_from(["area", "11-point"]))
+def test_only_the_order_of_the_scores_counts(scene, power, method):
+    detections, targets = tensors(scene)
+    changed = [found | {"scores": found["scores"] ** power} for found in detections]
+    before, after = (average_precision(d, targets, 0.5, method) for d in (detections, changed))
+    assert before["mAP"] == pytest.approx(after["mAP"], nan_ok=True, abs=0)
+
+
+@given(images, st.integers(1, 2))
+def test_a_last_false_positive_changes_nothing_and_a_first_one_never_helps(scene, label):
+    def with_miss(score):
+        found, wanted = scene[0]
+        return average_precision(*tensors([([*found, ((90, 90, 95, 95), label, score)], wanted), *scene[1:]]))["AP"]
+
+    plain = average_precision(*tensors(scene), labels=(1, 2))["AP"][label]
+    assert with_miss(0.01)[label] == pytest.approx(plain, nan_ok=True, abs=0)
+    assert math.isnan(plain) or with_miss(0.99)[label] <= plain
+
+
+@given(images)
+def test_a_difficult_box_is_neither_demanded_nor_held_against(scene):
+    """Leaving out the difficult boxes, and the detections that claim them, gives the same figure."""
+    detections, targets = tensors(scene)
+    kept_detections, kept_targets = [], []
+    for found, wanted in zip(detections, targets, strict=True):
+        keep = torch.ones(len(found["labels"]), dtype=torch.bool)
+        for label in (1, 2):
+            mine, theirs = found["labels"] == label, wanted["labels"] == label
+            outcome = judge_detections(
+                found["boxes"][mine], found["scores"][mine], wanted["boxes"][theirs], wanted["difficult"][theirs]
+            )
+            keep[mine] = outcome >= 0
+        kept_detections.append({name: value[keep] for name, value in found.items()})
+        plain = ~wanted["difficult"]
+        kept_targets.append({name: wanted[name][plain] for name in ("boxes", "labels")})
+    before = average_precision(detections, targets, labels=(1, 2))
+    after = average_precision(kept_detections, kept_targets, labels=(1, 2))
+    assert before["mAP"] == pytest.approx(after["mAP"], nan_ok=True, abs=0)
+
+
+@st.composite
+def scattered(draw):
+    """Truths far apart, so that a detection meets one at most: there VOC's and COCO's ways of matching agree."""
+    scene = []
+    for _ in range(draw(st.integers(1, 3))):
+        cells = draw(st.lists(st.integers(0, 3), unique=True, max_size=4))
+        wanted = [((100 * cell, 0, 100 * cell + 8, 8), 1, False) for cell in cells]
+        found = []
+        for cell, x, y, score in draw(
+            st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8), st.integers(0, 2), st.sampled_from([0.3, 0.5, 0.9])))
+        ):
+            found.append(((100 * cell + x, y, 100 * cell + x + 8, y + 8), 1, score))
+        scene.append((found, wanted))
+    return scene
+
+
+@given(scattered())
+def test_agrees_with_pycocotools(scene):
+    """The same matches, and the same mean of the envelope at COCO's 101 recalls."""
+    pytest.importorskip("pycocotools")
+    evaluation = coco_evaluation(scene)
+    detections, targets = tensors(scene)
+    for number, (found, wanted) in enumerate(zip(detections, targets, strict=True)):
+        ours = judge_detections(found["boxes"], found["scores"], wanted["boxes"], wanted["difficult"])
+        order = found["scores"].argsort(descending=True, stable=True)
+        theirs = evaluation.evalImgs[number]
+        assert ours[order].tolist() == ([] if theirs is None else (theirs["dtMatches"][0] > 0).astype(int).tolist())
+    precision, recall, positives = precision_recall(detections, targets, 1)
+    if positives:
+        ours = mean_at_recalls(precision, recall, torch.arange(101, dtype=torch.float64) / 100)
+        assert ours == pytest.approx(evaluation.eval["precision"][0, :, 0, 0, 0].mean(), abs=1e-12)
+
+
+def coco_evaluation(scene):
+    """pycocotools' own run over the scene, at IoU 0.5, at exact recalls and with no limit on detections."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    def entries(column):
+        for number, pair in enumerate(scene):
+            for (x1, y1, x2, y2), label, value in pair[column]:
+                bbox = [x1, y1, x2 - x1, y2 - y1]
+                yield {"image_id": number + 1, "category_id": label, "bbox": bbox, "area": bbox[2] * bbox[3]}, value
+
+    def with_ids(items):
+        return [item | {"id": number, "iscrowd": 0} for number, item in enumerate(items, start=1)]
+
+    base = {"images": [{"id": number + 1} for number in range(len(scene))], "categories": [{"id": 1}]}
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth, found = COCO(), COCO()
+        truth.dataset = base | {"annotations": with_ids(item for item, _ in entries(1))}
+        found.dataset = base | {"annotations": with_ids(item | {"score": score} for item, score in entries(0))}
+        truth.createIndex()
+        found.createIndex()
+        evaluation = COCOeval(truth, found, "bbox")
+        evaluation.params.iouThrs = np.array([0.5])
+        evaluation.params.recThrs = np.arange(101) / 100  # linspace has 0.7000000000000001
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.params.maxDets = [10_000]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation
+
+
+def test_by_hand():
+    """Two truths; right, wrong, right: precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1."""
+    a, b, nowhere = (0, 0, 10, 10), (20, 0, 30, 10), (50, 50, 60, 60)
+    scene = tensors([([(a, 1, 0.9), (nowhere, 1, 0.8), (b, 1, 0.7)], [(a, 1, False), (b, 1, False)])])
+    assert average_precision(*scene)["AP"][1] == pytest.approx(1 / 2 * 1 + 1 / 2 * 2 / 3)
+    assert average_precision(*scene, method="11-point")["AP"][1] == pytest.approx((6 * 1 + 5 * 2 / 3) / 11)
+
+
+def test_recall_on_one_of_the_eleven_points_reaches_it():
+    """3 of 10 found: recall 0.3 counts for the point 0.3, though 3 * 0.1 > 0.3 in floating point."""
+    boxes = [(20 * k, 0, 20 * k + 10, 10) for k in range(10)]
+    for found in range(11):
+        scene = tensors([([(b, 1, 0.9) for b in boxes[:found]], [(b, 1, False) for b in boxes])])
+        expected = (found + 1) / 11 if found else 0
+        assert average_precision(*scene, method="11-point")["AP"][1] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_second_claim_is_false_even_where_the_second_best_box_is_free():
+    scene = tensors([([((0, 0, 8, 8), 1, 0.9), ((1, 0, 9, 8), 1, 0.8)], [((0, 0, 8, 8), 1, False), ((3, 0, 11, 8), 1, False)])])
+    found, wanted = scene[0][0], scene[1][0]
+    assert judge_detections(found["boxes"], found["scores"], wanted["boxes"], wanted["difficult"]).tolist() == [1, 0]
+
+
+def test_classes_without_truth_are_left_out_of_the_mean():
+    a = (0, 0, 10, 10)
+    result = average_precision(*tensors([([(a, 1, 0.9), (a, 2, 0.9)], [(a, 1, False)])]), labels=(1, 2, 3))
+    assert result["AP"][1] == result["mAP"] == 1.0
+    assert math.isnan(result["AP"][2]) and math.isnan(result["AP"][3])
+    assert math.isnan(average_precision([], [])["mAP"])
+    assert math.isnan(average_precision([], [], labels=[1])["AP"][1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [(([], [{}]), "targets"), (([], [], 0.0), "iou_threshold"), (([], [], 1.1), "iou_threshold"), (([], [], 0.5, "coco"), "method")],
+)
+def test_wrong_arguments_are_named(arguments, name):
+    with pytest.raises(ValueError, match=name):
+        average_precision(*arguments)

@@ -1,0 +1,304 @@
+"""Laws of reading, taking and giving back weights."""
+
+import hashlib
+import io
+import pickle
+import re
+import threading
+from functools import cache
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fasterfpn.errors import InputError
+from fasterfpn.models.config import BackboneConfig, BoxHeadConfig, DetectorConfig
+from fasterfpn.models.detector import Detector
+from fasterfpn.models.resnet import ResNet
+from fasterfpn.models.weights import IMAGENET, download, load_torchvision, read_weights, to_torchvision
+
+NORMS = ("frozen_batch", "batch", "group")
+
+
+def small_config(norm="frozen_batch", depth=10, width=8):
+    backbone = BackboneConfig(depth=depth, width=width, norm=norm, pyramid_channels=8)
+    return DetectorConfig(backbone=backbone, box=BoxHeadConfig(pool_size=2, box_hidden=8))
+
+
+def small_detector(norm="frozen_batch", classes=2, seed=0, **sizes):
+    """A tiny detector whose every entry, norms and statistics included, is random."""
+    torch.manual_seed(seed)
+    detector = Detector(small_config(norm, **sizes), [f"class {index}" for index in range(classes)])
+    with torch.no_grad():
+        for name, value in detector.state_dict().items():
+            counter = name.endswith("num_batches_tracked")
+            value.copy_(torch.tensor(seed + 1) if counter else torch.rand(value.shape) + 0.5)
+    return detector
+
+
+@cache
+def donor(norm="frozen_batch"):
+    return small_detector(norm, seed=1)
+
+
+def early(state):
+    """The names of torchvision's first releases, as in its COCO file."""
+    inner = re.compile(r"(?:(_blocks\.\d)\.0|(rpn\.head\.conv)\.0\.0)(?=\.(weight|bias))")
+    return {inner.sub(lambda found: found[1] or found[2], key): value for key, value in state.items()}
+
+
+def snapshot(detector):
+    return {name: value.clone() for name, value in detector.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("rename", [dict, early], ids=["today's names", "early names"])
+def test_round_trip(norm, rename):
+    given_away = rename(to_torchvision(donor(norm)))
+    detector = small_detector(norm)
+    report = load_torchvision(detector, given_away)
+    assert same(detector.state_dict(), donor(norm).state_dict())
+    assert (set(report.taken), report.skipped, report.missing) == (set(given_away), {}, ())
+    assert same(to_torchvision(detector), to_torchvision(donor(norm)))
+
+
+def test_early_names_are_those_of_the_released_file():
+    # Keys of fasterrcnn_resnet50_fpn_coco-258fb6c6.pth, by torchvision's own upgrade rules.
+    names = set(early(to_torchvision(donor())))
+    assert {"backbone.fpn.inner_blocks.0.weight", "backbone.fpn.layer_blocks.3.bias", "rpn.head.conv.weight"} <= names
+    assert {"backbone.body.layer1.0.conv1.weight", "roi_heads.box_head.fc6.weight", "rpn.head.cls_logits.bias"} <= names
+
+
+def test_own_layout_is_taken_too():
+    detector = small_detector()
+    report = load_torchvision(detector, donor().state_dict())
+    assert same(detector.state_dict(), donor().state_dict()) and not report.skipped and not report.missing
+
+
+@given(st.sets(st.sampled_from(sorted(to_torchvision(small_detector("batch")))), min_size=1), st.booleans())
+def test_every_entry_is_accounted_for(keys, spoil):
+    """Of any part of a state dict: taken or skipped, never both; what was not taken keeps its value."""
+    state = {key: value for key, value in to_torchvision(donor("batch")).items() if key in keys}
+    if spoil:
+        state |= {"unknown.weight": torch.zeros(1), "epoch": 3, "rpn.head.bbox_pred.weight": torch.zeros(1, 2, 3)}
+    detector = small_detector("batch")
+    before = snapshot(detector)
+    try:
+        report = load_torchvision(detector, state)
+    except InputError:  # nothing but scales of norms without their statistics
+        assert all(".bn" in key or "downsample.1" in key for key in keys) and not any("mean" in key for key in keys)
+        assert same(detector.state_dict(), before)
+        return
+    assert set(report.taken) | set(report.skipped) == set(state)
+    assert not set(report.taken) & set(report.skipped)
+    after = detector.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == set(before) - set(report.missing)
+    theirs = to_torchvision(detector)
+    assert all(torch.equal(theirs[key], state[key]) for key in report.taken)
+    if spoil:
+        assert {"unknown.weight", "epoch", "rpn.head.bbox_pred.weight"} <= set(report.skipped)
+        assert "(1, 2, 3)" in report.skipped["rpn.head.bbox_pred.weight"]
+
+
+def test_classifier_gives_the_backbone_alone():
+    resnet = ResNet(small_config("batch").backbone, classes=5)
+    detector = small_detector()
+    before = snapshot(detector)
+    report = load_torchvision(detector, resnet.state_dict())
+    backbone = {name for name in before if name.startswith("backbone.")}
+    assert set(report.missing) == set(before) - backbone
+    assert {key for key in report.skipped if not key.endswith("num_batches_tracked")} == {"fc.weight", "fc.bias"}
+    for key in report.taken:
+        assert torch.equal(detector.state_dict()[f"backbone.{key}"], resnet.state_dict()[key])
+    assert "classifier" in report.skipped["fc.weight"] and "fc.weight" in str(report)
+
+
+def test_predictor_of_other_classes_starts_anew():
+    detector = small_detector(classes=4)
+    before = snapshot(detector)
+    report = load_torchvision(detector, to_torchvision(donor()))
+    predictor = {"box_head.logits.weight", "box_head.logits.bias", "box_head.deltas.weight", "box_head.deltas.bias"}
+    assert set(report.missing) == predictor and len(report.skipped) == 4
+    assert all("classes" in why for why in report.skipped.values())
+    assert all(torch.equal(detector.state_dict()[name], before[name]) for name in predictor)
+
+
+@pytest.mark.parametrize("source", ["frozen_batch", "batch"])
+def test_group_norm_takes_no_batch_norm(source):
+    detector = small_detector("group")
+    before = snapshot(detector)
+    report = load_torchvision(detector, to_torchvision(donor(source)))
+    norms = {name for name in before if ".bn" in name or ".downsample.1." in name}
+    assert norms and set(report.missing) == norms
+    assert all("norm" in why for why in report.skipped.values())
+    assert sum(key.endswith("running_var") for key in report.skipped) == len(norms) / 2
+
+
+def test_batch_norm_takes_no_group_norm():
+    report = load_torchvision(small_detector("batch"), to_torchvision(donor("group")))
+    assert report.skipped and all(".bn" in key or ".downsample.1." in key for key in report.skipped)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"unknown.weight": torch.zeros(3)},
+        to_torchvision(donor("group")),  # convolutions would fit, the frozen norms would stay bare
+        {key: value for key, value in to_torchvision(donor()).items() if key != "backbone.body.bn1.running_var"},
+        to_torchvision(small_detector(depth=18)) | {"backbone.body.layer1.0.bn2.weight": torch.zeros(1)},
+        to_torchvision(small_detector(width=16)),
+    ],
+    ids=["empty", "foreign", "group norm", "a statistic missing", "a wrong shape", "another width"],
+)
+def test_frozen_norms_want_all_statistics(state):
+    detector = small_detector()
+    before = snapshot(detector)
+    with pytest.raises(InputError, match="--depth"):
+        load_torchvision(detector, state)
+    assert same(detector.state_dict(), before)
+
+
+def test_report_reads_well():
+    state = to_torchvision(donor("batch")) | {f"mask_head.{index}.weight": torch.zeros(1) for index in range(9)}
+    lines = str(load_torchvision(small_detector("group", classes=4), state)).splitlines()
+    assert lines[0].startswith("weights: ") and "taken" in lines[0]
+    assert len(lines) <= 8 and max(map(len, lines)) < 200
+    assert "9 (mask_head.0.weight, mask_head.1.weight, ...): no counterpart" in "\n".join(lines)
+
+
+# Files and downloads
+
+
+def saved(content):
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder served over HTTP on this machine: (folder, its URL)."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    folder = tmp_path / "site"
+    folder.mkdir()
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(folder))
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_read_file(tmp_path):
+    state = to_torchvision(donor())
+    for wrapped in (state, {"model": state, "epoch": 3}, {"state_dict": state}):
+        (tmp_path / "weights.pth").write_bytes(saved(wrapped))
+        assert same(read_weights(str(tmp_path / "weights.pth"), depth=10), state)
+
+
+class Malicious:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>not found</html>",
+        saved({"a": torch.zeros(2)})[:-30],
+        pickle.dumps(Malicious(), protocol=2),
+        saved({"a": Malicious()}),
+        saved([torch.zeros(2)]),
+        saved({"model": 3}),
+    ],
+    ids=["empty", "html", "cut short", "malicious pickle", "malicious archive", "a list", "no tensors"],
+)
+def test_bad_file_is_refused_in_one_line(tmp_path, capsys, content):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"weights\.pth") as caught:
+        read_weights(str(path), depth=18)
+    assert "\n" not in str(caught.value)
+    assert "executed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [".", "missing.pth"])
+def test_missing_file(tmp_path, name):
+    with pytest.raises(InputError, match="no such file"):
+        read_weights(str(tmp_path / name), depth=18)
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_download_is_checked_and_cached(site, tmp_path, hashed):
+    folder, url = site
+    content = saved({"a": torch.arange(3)})
+    name = f"net-{hashlib.sha256(content).hexdigest()[:8]}.pth" if hashed else "net.pth"
+    (folder / name).write_bytes(content)
+    cache_folder = tmp_path / "new" / "cache"
+    assert torch.equal(read_weights(f"{url}/{name}", 18, cache_folder)["a"], torch.arange(3))
+    assert len(list(cache_folder.iterdir())) == 1
+    assert (cache_folder / name).exists() == hashed
+    (folder / name).unlink()  # from now on, only the cache has it
+    assert torch.equal(read_weights(f"{url}/{name}", 18, cache_folder)["a"], torch.arange(3))
+
+
+def test_files_of_one_name_from_two_places_do_not_mix(site, tmp_path):
+    folder, url = site
+    for index, place in enumerate("ab"):
+        (folder / place).mkdir()
+        (folder / place / "net.pth").write_bytes(saved({"a": torch.tensor(index)}))
+    assert [int(read_weights(f"{url}/{place}/net.pth", 18, tmp_path / "cache")["a"]) for place in "ab"] == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["net-00000000.pth", "net.pth", "missing.pth"])
+def test_wrong_download_leaves_nothing(site, tmp_path, name):
+    folder, url = site
+    if name != "missing.pth":
+        (folder / name).write_bytes(b"<html>sign in first</html>")
+    with pytest.raises(InputError, match=name) as caught:
+        read_weights(f"{url}/{name}", 18, tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_offline_names_the_address_and_the_way_out(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("torch.hub.urlopen", refuse)
+    with pytest.raises(InputError, match=r"resnet18-f37072fd\.pth.*--weights FILE") as caught:
+        read_weights("imagenet", 18, tmp_path)
+    assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["http://", "http://:x/net.pth", "https://127.0.0.1:1/net.pth"])
+def test_address_that_is_none(url, tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with pytest.raises(InputError):
+        download(url, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_imagenet_has_no_weights_for_depth_10():
+    with pytest.raises(InputError, match="--depth 10"):
+        read_weights("imagenet", 10)
+
+
+def test_imagenet_files_carry_their_hash():
+    for depth, url in IMAGENET.items():
+        assert re.fullmatch(rf"https://download\.pytorch\.org/models/resnet{depth}-[0-9a-f]{{8}}\.pth", url)
