@@ -1,7 +1,7 @@
-"""Trains torchvision's Faster R-CNN, shrunk to the `small` preset's size, on the same batches: what is ours held against?
+"""Trains torchvision's Faster R-CNN, shrunk to the `small` preset's size, on the same batches, for comparison.
 
-Same data, split, batches, flips, image size, anchors, widths, samples, optimiser, schedule, precision and steps as
-`python -m fasterfpn.train`; torchvision's own everything else (RoI align, its matching, its losses and initial weights).
+Same data, split, batches, flips, image size, anchors, widths, samples, optimiser, schedule, precision and steps
+as `python -m fasterfpn.train`; everything else is torchvision's own (RoI align, matching, losses, initial weights).
 
     python benchmarks/torchvision_detector.py --data DIR --steps 2500 [--norm group|batch] [--lr 0.001]
 

@@ -123,7 +123,7 @@ def report(records: Sequence[dict[str, Any]], score: float, out: Path) -> str:
     lines = [f"{count} detections on {hits} of {len(records)} images; pictures and detections.json in {out}"]
     if count == 0:
         first = max(records, key=lambda record: record["best_score"] or 0)
-        best = "no candidate at all" if first["best_score"] is None else f"{first['best_score']:.3f} in {first['image']}"
+        best = "none" if first["best_score"] is None else f"{first['best_score']:.3f} in {first['image']}"
         lines.append(f"nothing passes --score {score:g}; best score: {best}")
     return "\n".join(lines)
 

@@ -16,16 +16,16 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from fasterfpn import build_detector, load_detector
 from fasterfpn.cli import checked_device, run
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.splits import Splits
+from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.config import PRESETS, Config
 from fasterfpn.engine.evaluator import detect_all, summary, summary_table, without_nan
 from fasterfpn.engine.initial_weights import load_initial_weights
 from fasterfpn.engine.trainer import Outcome, Trainer
 from fasterfpn.errors import InputError
-from fasterfpn.models import Detector
+from fasterfpn.models.detector import Detector, build_detector
 from fasterfpn.report.curves import loss_curve
 from fasterfpn.report.draw import draw_detections
 
@@ -57,9 +57,8 @@ def train(
     (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
     trainer = Trainer(detector, splits, config, folder)
     millions = sum(parameter.numel() for parameter in trainer.parameters) / 1e6
-    print(
-        f"{folder}: {millions:.1f} M parameters to train on {device}, {torch.get_num_threads()} threads, {trainer.dtype}"
-    )
+    threads = torch.get_num_threads()
+    print(f"{folder}: {millions:.1f} M parameters to train on {device}, {threads} threads, {trainer.dtype}")
     outcome = trainer.run()
     report(load_detector(folder, device), splits, outcome, folder)
 
@@ -114,8 +113,8 @@ def command(preset: Literal["small", "paper"]):
 
         Args:
             config: every field of the configuration.
-            preset: small learns on two CPU cores in minutes; paper is the paper's recipe for a GPU. Sets all defaults below.
-            out: the run folder to make (default: the next free runs/NNN).
+            preset: small learns on two CPU cores in minutes; paper is the paper's recipe for a GPU. Sets all
+            defaults below. out: the run folder to make (default: the next free runs/NNN).
             device: cpu, cuda, cuda:1, ...
             weights: a ResNet's or torchvision detector's state dict (file or URL), "imagenet", or an earlier run.
             threads: CPU threads (default: torch's choice).

@@ -1,5 +1,6 @@
 """`python -m fasterfpn.evaluate`: which images it takes, and the same figures from the checkpoint alone."""
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -35,8 +36,8 @@ def write_folder(folder, count, test=None, name="dent", difficult=0):
     for number in range(count):
         pixels = np.random.default_rng(number).integers(0, 256, (32, 40, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / "JPEGImages" / f"{number}.png")
-        corners = "".join(f"<{tag}>{value}</{tag}>" for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), (5, 5, 20, 20)))
-        entry = f"<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>{corners}</bndbox></object>"
+        box = "<bndbox><xmin>5</xmin><ymin>5</ymin><xmax>20</xmax><ymax>20</ymax></bndbox>"
+        entry = f"<object><name>{name}</name><difficult>{difficult}</difficult>{box}</object>"
         (folder / "Annotations" / f"{number}.xml").write_text(f"<annotation>{entry}</annotation>")
     if test is not None:
         (folder / "ImageSets" / "Main" / "test.txt").write_text("".join(f"{number}\n" for number in test))
@@ -47,9 +48,9 @@ def write_folder(folder, count, test=None, name="dent", difficult=0):
 def run_folder(tmp_path_factory):
     """An untrained detector, saved as if trained on 10 images without a named test part, of which 3 are drawn."""
     root = tmp_path_factory.mktemp("evaluate")
-    data = DataConfig(data=str(write_folder(root / "own", 10)), split_seed=5, test_fraction=0.3, validation_fraction=0.2)
+    write_folder(root / "own", 10)
     detector = build_detector(TINY.model, CLASSES)
-    save_checkpoint(root / "model.safetensors", detector, replace(TINY, data=data), step=1)
+    save_checkpoint(root / "model.safetensors", detector, replace(TINY, data=own(root)), step=1)
     return root
 
 
@@ -60,7 +61,7 @@ def own(run_folder):
 @pytest.mark.parametrize(("split", "images"), [(None, 3), ("test", 3), ("val", 2), ("train", 5), ("all", 10)])
 @pytest.mark.parametrize("named", [False, True])
 def test_of_its_own_data_the_run_is_judged_on_what_it_was_not_trained_on(run_folder, split, images, named):
-    data = str(run_folder / "elsewhere" / ".." / "own") if named else None  # another way to write the same folder
+    data = str(run_folder / "own" / ".." / "own") if named else None  # another way to write the same folder
     selection = select_images(own(run_folder), data, split, CLASSES)
     assert len(selection.dataset) == images
     assert selection.split == (split or "test")
@@ -69,7 +70,7 @@ def test_of_its_own_data_the_run_is_judged_on_what_it_was_not_trained_on(run_fol
 def test_the_drawn_parts_are_those_of_training(run_folder):
     trained_on = own(run_folder)
     parts = {split: names(select_images(trained_on, None, split, CLASSES)) for split in ("train", "val", "test")}
-    assert sorted(sum(parts.values(), [])) == sorted(f"{number}.png" for number in range(10))
+    assert sorted(itertools.chain(*parts.values())) == sorted(f"{number}.png" for number in range(10))
     other_seed = select_images(replace(trained_on, split_seed=6), None, "test", CLASSES)
     assert names(other_seed) != parts["test"]
 

@@ -34,7 +34,8 @@ def write_image(path, seed=0, size=(96, 120)):
 def run_folder(tmp_path):
     """An untrained detector of two classes: about a third for each, so that many boxes score 0.2."""
     (tmp_path / "run").mkdir()
-    save_checkpoint(tmp_path / "run" / "model.safetensors", build_detector(TINY.model, ("dent", "scratch")), TINY, step=1)
+    detector = build_detector(TINY.model, ("dent", "scratch"))
+    save_checkpoint(tmp_path / "run" / "model.safetensors", detector, TINY, step=1)
     return tmp_path / "run"
 
 

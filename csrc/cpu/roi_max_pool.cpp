@@ -1,8 +1,9 @@
 // RoI max pooling over the levels of a pyramid on the CPU, forward and backward.
 //
-// R RoIs, C channels, S x S bins. v1: RoIs in parallel; for each bin a loop over its cells with the channels innermost,
-// which in channels-last memory lie side by side, so that the compiler compares several at once. Backward: no two
-// threads share an element of the gradient, and each adds the RoIs in order: the same sum for any number of threads.
+// R RoIs, C channels, S x S bins. v1: RoIs in parallel; for each bin a loop over its cells with the channels innermost:
+// in channels-last memory, which other input is copied to, they lie side by side, so that the compiler compares several
+// at once. Backward: no two threads share an element of the gradient, and each adds the RoIs in order: the same sum for
+// any number of threads.
 #include <torch/csrc/stable/ops.h>
 #include <torch/headeronly/core/Dispatch_v2.h>
 
@@ -89,17 +90,16 @@ class Regions {
   std::vector<Span> spans_;
 };
 
-// One level's features, in any memory layout.
+// One level's features; the channels of a cell lie side by side.
 template <typename T>
 struct FeatureMap {
   const T* data;
   int64_t channels, width;
-  int64_t image_stride, channel_stride, row_stride, column_stride;
+  int64_t image_stride, row_stride, column_stride;
 
   explicit FeatureMap(const Tensor& feature)
       : data(static_cast<const T*>(feature.const_data_ptr())), channels(feature.size(1)), width(feature.size(3)) {
-    image_stride = feature.stride(0), channel_stride = feature.stride(1);
-    row_stride = feature.stride(2), column_stride = feature.stride(3);
+    image_stride = feature.stride(0), row_stride = feature.stride(2), column_stride = feature.stride(3);
   }
 };
 
@@ -129,17 +129,13 @@ VECTORISE void pool_bin(const FeatureMap<T>& map, const T* image, Span y, Span x
   const bool empty = y.end <= y.begin || x.end <= x.begin;
   std::fill_n(best, map.channels, empty ? Wide<T>(0) : -std::numeric_limits<Wide<T>>::infinity());
   if (where) std::fill_n(where, map.channels, Index(-1));
-  // Side by side, the channels are the innermost loop (one pass); else the outermost (a pass for each).
-  const int64_t together = map.channel_stride == 1 ? map.channels : 1;
-  for (int64_t c = 0; c < map.channels; c += together) {
-    for (int64_t row = y.begin; row < y.end; ++row) {
-      for (int64_t column = x.begin; column < x.end; ++column) {
-        const T* cell = image + c * map.channel_stride + row * map.row_stride + column * map.column_stride;
-        if (where) {
-          take_larger(cell, together, static_cast<Index>(row * map.width + column), best + c, where + c);
-        } else {
-          take_larger(cell, together, best + c);
-        }
+  for (int64_t row = y.begin; row < y.end; ++row) {
+    for (int64_t column = x.begin; column < x.end; ++column) {
+      const T* cell = image + row * map.row_stride + column * map.column_stride;
+      if (where) {
+        take_larger(cell, map.channels, static_cast<Index>(row * map.width + column), best, where);
+      } else {
+        take_larger(cell, map.channels, best);
       }
     }
   }
@@ -230,6 +226,11 @@ std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tens
   }
   check(output_size >= 1, "output_size: expected at least 1, got ", output_size);
   const Regions regions(rois, levels, shapes, spatial_scales, output_size);
+  for (Tensor& feature : features) {
+    if (shapes[0].channels > 1 && feature.stride(1) != 1) {
+      feature = torch::stable::contiguous(feature, MemoryFormat::ChannelsLast);
+    }
+  }
 
   const bool large = std::any_of(shapes.begin(), shapes.end(),
                                  [](const Shape& s) { return s.height * s.width > std::numeric_limits<int>::max(); });

@@ -33,7 +33,8 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, detector: Detector, config: Config, step: int) -> None:
-    """Write the detector's weights with `config`, class names and `step`; an existing file is replaced only by a whole one."""
+    """Write the detector's weights with `config`, class names and `step`; an existing file is replaced only by a
+    whole one."""
     metadata = {
         "format": "fasterfpn",
         "config": config_to_json(config),
@@ -60,7 +61,8 @@ def checkpoint_path(run: Path | str) -> Path:
 
 
 def read_checkpoint(run: Path | str) -> Checkpoint:
-    """Read a run folder's or a file's checkpoint. Raises `InputError` for anything that `save_checkpoint` did not write."""
+    """Read a run folder's or a file's checkpoint. Raises `InputError` for anything that `save_checkpoint` did not
+    write."""
     path = checkpoint_path(run)
     try:
         with safe_open(path, "pt") as file:

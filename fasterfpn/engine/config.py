@@ -20,7 +20,8 @@ from fasterfpn.models.config import BackboneConfig, BoxHeadConfig, DetectorConfi
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The optimiser and its schedule (sec. 4.1). Give one of epochs, steps and minutes; minutes wins over steps, steps over epochs."""
+    """The optimiser and its schedule (sec. 4.1). Give one of epochs, steps and minutes; minutes wins over steps,
+    steps over epochs."""
 
     epochs: float = 50
     """Visits of every training image."""
@@ -85,8 +86,9 @@ SMALL = Config(
     model=DetectorConfig(
         image=ImageConfig(image_min_side=224, image_max_side=448),
         backbone=BackboneConfig(depth=10, norm="group", pyramid_channels=64),
-        # Half the paper's anchors and half of eq. 2's 224, for images of a quarter of its sides.
-        scale=ScaleConfig(anchor_areas=(16.0**2, 32.0**2, 64.0**2, 128.0**2, 256.0**2), canonical_size=112.0),
+        # For images of a quarter of the paper's sides: a quarter of eq. 2's 224, so that each of P2..P5 gets its
+        # share of the proposals; half the paper's anchors, as the defects fill more of a small picture.
+        scale=ScaleConfig(anchor_areas=(16.0**2, 32.0**2, 64.0**2, 128.0**2, 256.0**2), canonical_size=56.0),
         rpn=RpnConfig(
             rpn_pre_nms_train=500, rpn_keep_train=500, rpn_pre_nms_test=300, rpn_keep_test=300, rpn_beta=1 / 9
         ),

@@ -16,8 +16,8 @@ UNTIMED, TIMED = 5, 20  # the first steps are slower: memory is allocated, kerne
 class Budget:
     """The number of steps: from epochs or steps at once; from minutes after the first 20 timed ones.
 
-    `tick()` after every step; `total` is None until it is known. `validation_images` over the whole run are allowed for at half
-    a training image's time each.
+    `tick()` after every step; `total` is None until it is known. `validation_images` over the whole run are allowed
+    for at half a training image's time each.
     """
 
     def __init__(self, config: TrainingConfig, steps_per_epoch: int, validation_images: int) -> None:
@@ -43,7 +43,8 @@ class Budget:
 
 
 def learning_rate(config: TrainingConfig, step: int, total: int | None) -> float:
-    """The learning rate of a step: linear warm-up, then constant or half a cosine down to 0 (Loshchilov and Hutter 2017)."""
+    """The learning rate of a step: linear warm-up, then constant or half a cosine down to 0 (Loshchilov and Hutter
+    2017)."""
     warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
     if config.decay == "none" or total is None:
         return config.learning_rate * warm

@@ -37,7 +37,7 @@ class Outcome:
     steps: int
     seconds: float
     best_step: int
-    best_mAP: float  # noqa: N815 (the field's name)
+    best_mAP: float
 
 
 class Trainer:
@@ -102,8 +102,8 @@ class Trainer:
                     raise FloatingPointError(f"{name} is {value}")
         except FloatingPointError as error:
             raise InputError(
-                f"step {self.budget.done + 1}: {error} (images {', '.join(batch.names)}); training stopped. "
-                f"Look at these images, or try a lower --learning-rate; weights before it are in {self.folder / LAST} if an epoch was done"
+                f"step {self.budget.done + 1}: {error} (images {', '.join(batch.names)}); training stopped. Look at "
+                f"these images, or try a lower --learning-rate; whole epochs' weights are in {self.folder / LAST}"
             ) from error
         self.optimizer.zero_grad(set_to_none=True)
         losses["total_loss"].backward()
@@ -127,7 +127,8 @@ class Trainer:
             self.validate()
 
     def validate(self) -> None:
-        """mAP on the validation part; the weights are kept where it is the best so far. Without a part, the latest are."""
+        """mAP on the validation part; the weights are kept where it is the best so far. Without a part, the latest
+        are."""
         if len(self.validation):
             detections, targets = detect_all(
                 self.detector, self.validation, self.config.training.batch_size, progress=False

@@ -1,7 +1,8 @@
 """The box head: pooled proposals to classes and refined boxes (fig. 9, sec. 3.4; Girshick 2015, Fast R-CNN).
 
 N images, P proposals in all, K classes (label 0 is the background), C channels, S x S sections a proposal;
-pooled (P, C, S, S), logits (P, K + 1), deltas (P, K + 1, 4): one box a class, since a scratch is refined otherwise than a bubble.
+pooled (P, C, S, S), logits (P, K + 1), deltas (P, K + 1, 4): one box a class, since a scratch is refined otherwise
+than a bubble.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ class BoxHead(nn.Module):
     ) -> tuple[list[Tensor], Tensor, Tensor]:
         """Choose what to learn from: proposals and ground truths, at most `box_sample` an image, positives first.
 
-        Returns the sampled proposals [(Si, 4)], their classes (S,) in 0..K, and for the positives among them, in order, the
-        target deltas (P, 4).
+        Returns the sampled proposals [(Si, 4)], their classes (S,) in 0..K, and for the positives among them, in
+        order, the target deltas (P, 4).
         """
         config = self.config
         sampled, classes, targets = [], [], []
@@ -101,7 +102,8 @@ class BoxHead(nn.Module):
         return {"roi_cls_loss": cls_loss, "roi_loc_loss": loc_loss}
 
     def detect(self, pyramid: list[Tensor], proposals: list[Tensor], sizes: list[Size]) -> list[dict[str, Tensor]]:
-        """Per image {"boxes" (D, 4), "labels" (D,) in 1..K, "scores" (D,)} by descending score, after NMS within each class."""
+        """Per image {"boxes" (D, 4), "labels" (D,) in 1..K, "scores" (D,)} by descending score, after NMS within
+        each class."""
         config = self.config
         logits, deltas = self(pyramid, proposals)
         scores = logits.softmax(1)

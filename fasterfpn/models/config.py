@@ -1,8 +1,8 @@
 """The detector's configuration: one frozen dataclass a part, each default with its source.
 
-Names are unique over all parts, so that each is a plain flag on the command line (`--anchor-areas`, `--norm`). Where the paper
-(Wei and Bi 2019) is silent, Ren et al. 2015 (Faster R-CNN) and Lin et al. 2017 (FPN) decide, and torchvision's practice
-after them. Lengths and areas are pixels of the resized image; IoUs and scores lie in 0..1.
+Names are unique over all parts, so that each is a plain flag on the command line (`--anchor-areas`, `--norm`). Where
+the paper (Wei and Bi 2019) is silent, Ren et al. 2015 (Faster R-CNN) and Lin et al. 2017 (FPN) decide, and
+torchvision's practice after them. Lengths and areas are pixels of the resized image; IoUs and scores lie in 0..1.
 """
 
 from __future__ import annotations
@@ -185,7 +185,8 @@ class DetectorConfig:
     """Use torchvision's arithmetic wherever it differs: see `effective`. For weights trained there."""
 
     def effective(self) -> DetectorConfig:
-        """This configuration, or with `torchvision_compat` the same with torchvision's arithmetic in place of the paper's."""
+        """This configuration, or with `torchvision_compat` the same with torchvision's arithmetic in place of the
+        paper's."""
         if not self.torchvision_compat:
             return self
         change = dataclasses.replace

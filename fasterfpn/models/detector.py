@@ -43,9 +43,11 @@ class Detector(nn.Module):
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[Target] | None = None
     ) -> dict[str, Tensor] | list[Target]:
-        """In training mode the losses of the paper's fig. 10; otherwise a result an image, in pixels of the image passed in.
+        """In training mode the losses of the paper's fig. 10; otherwise a result an image, in pixels of the image
+        passed in.
 
-        images: float (3, Hi, Wi) in 0..1, sizes may differ. targets: needed in training. Raises `ValueError` naming the argument
+        images: float (3, Hi, Wi) in 0..1, sizes may differ. targets: needed in training. Raises `ValueError` naming
+        the argument
         for wrong shapes, types or labels, `FloatingPointError` where the network's outputs are no longer finite.
         """
         if not self.training:
@@ -74,10 +76,13 @@ class Detector(nn.Module):
 
 
 def check_targets(targets: Sequence[Target], images: int, classes: int) -> None:
-    """Raise `ValueError` unless there is one target an image, with float (G, 4) boxes x1 < x2, y1 < y2 and labels in 1..classes."""
+    """Raise `ValueError` unless there is one target an image, with float (G, 4) boxes x1 < x2, y1 < y2 and labels in
+    1..classes."""
     if len(targets) != images:
         raise ValueError(f"targets: {len(targets)} for {images} images")
     for index, target in enumerate(targets):
+        if missing := {"boxes", "labels"} - target.keys():
+            raise ValueError(f"targets[{index}]: {sorted(missing)} missing")
         boxes, labels = target["boxes"], target["labels"]
         if boxes.dim() != 2 or boxes.shape[1] != 4 or not boxes.is_floating_point():
             raise ValueError(f"targets[{index}]['boxes']: want float (G, 4), got {boxes.dtype} {tuple(boxes.shape)}")
@@ -92,7 +97,8 @@ def check_targets(targets: Sequence[Target], images: int, classes: int) -> None:
 
 
 def build_detector(config: DetectorConfig, classes: Sequence[str], seed: int = 0) -> Detector:
-    """A detector with fresh weights drawn from `seed`, in training mode. The caller's own random state is left as it was."""
+    """A detector with fresh weights drawn from `seed`, in training mode. The caller's own random state is left as it
+    was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         detector = Detector(config, classes)

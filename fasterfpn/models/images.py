@@ -1,7 +1,7 @@
 """From a list of images of any size to one padded batch, and boxes there and back.
 
-N images; image i is (3, Hi, Wi) in 0..1 as given, (3, hi, wi) after resizing; the batch is (N, 3, max hi, max wi), each image
-in the upper left corner, zeros (the mean colour, once normalised) to the right and below.
+N images; image i is (3, Hi, Wi) in 0..1 as given, (3, hi, wi) after resizing; the batch is (N, 3, max hi, max wi),
+each image in the upper left corner, zeros (the mean colour, once normalised) to the right and below.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class ImageBatch:
 
 
 def network_size(size: Size, config: ImageConfig) -> Size:
-    """(h, w) after resizing: the shorter side becomes `image_min_side`, unless the longer would pass `image_max_side`."""
+    """(h, w) after resizing: the shorter side becomes `image_min_side`, unless the longer would pass
+    `image_max_side`."""
     scale = min(config.image_min_side / min(size), config.image_max_side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 

@@ -82,7 +82,8 @@ STAGES = {
 class ResNet(nn.Module):
     """Stem, four stages and, where `classes` is given, the classifier's average pool and linear layer.
 
-    `forward(images)` gives [C2, C3, C4, C5]; `classify(images)` gives (N, classes) logits; `channels` are those of C2..C5.
+    `forward(images)` gives [C2, C3, C4, C5]; `classify(images)` gives (N, classes) logits; `channels` are those of
+    C2..C5.
     """
 
     def __init__(self, config: BackboneConfig, classes: int | None = None) -> None:
@@ -128,7 +129,8 @@ class ResNet(nn.Module):
         return [c2, c3, c4, c5]
 
     def classify(self, images: Tensor) -> Tensor:
-        """ImageNet logits (N, classes), as in Table 1 before its softmax. Raises `ValueError` for a backbone without `classes`."""
+        """ImageNet logits (N, classes), as in Table 1 before its softmax. Raises `ValueError` for a backbone without
+        `classes`."""
         if self.fc is None:
             raise ValueError("classify needs a ResNet that was built with classes=...")
         return self.fc(torch.flatten(F.adaptive_avg_pool2d(self(images)[-1], 1), 1))

@@ -1,7 +1,8 @@
 """Region proposal network (fig. 7; Ren et al. 2015, sec. 3.1; Lin et al. 2017, sec. 4.1).
 
-N images, L = 5 levels P2..P6, A anchors a cell, R = sum(Hl Wl A) anchors an image; logits (N, R), deltas (N, R, 4), anchors
-(R, 4) and labels (R,) in {-1 ignored, 0 background, 1 object} run over levels, then y, x, ratio. Proposals (Pi, 4), one tensor an image.
+N images, L = 5 levels P2..P6, A anchors a cell, R = sum(Hl Wl A) anchors an image; logits (N, R), deltas (N, R, 4),
+anchors (R, 4) and labels (R,) in {-1 ignored, 0 background, 1 object} run over levels, then y, x, ratio; proposals
+(Pi, 4), one tensor an image.
 """
 
 from __future__ import annotations
@@ -21,11 +22,10 @@ from fasterfpn.geometry import (
     match_anchors,
     sample_balanced,
 )
+from fasterfpn.geometry.anchors import STRIDES
 from fasterfpn.models.config import RpnConfig, ScaleConfig
 from fasterfpn.models.images import ImageBatch, Size
 from fasterfpn.models.losses import rpn_losses
-
-STRIDES = (4, 8, 16, 32, 64)
 
 
 class RPNHead(nn.Module):
@@ -65,7 +65,8 @@ class RPN(nn.Module):
     def forward(
         self, pyramid: list[Tensor], batch: ImageBatch, truth: list[Tensor] | None, generator: torch.Generator
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """`truth`: ground-truth boxes (Gi, 4) of each image, or None when detecting. Returns proposals and (in training) losses."""
+        """`truth`: ground-truth boxes (Gi, 4) of each image, or None when detecting. Returns proposals and (in
+        training) losses."""
         logits, deltas = self.head(pyramid)
         anchors = self.anchors(pyramid, batch.pixels.shape[-2:])
         proposals = self.propose(logits, deltas, anchors, batch.sizes)

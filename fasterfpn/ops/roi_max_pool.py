@@ -31,7 +31,7 @@ def multiscale_roi_max_pool(
     """The maximum of each channel in S x S bins of each RoI, on the RoI's level of the pyramid (Fast R-CNN, 2.1).
 
     Args:
-        features: L maps (N, C, H_l, W_l) of one float type; any strides, but channels-last memory is the fast path.
+        features: L maps (N, C, H_l, W_l) of one float type; any strides, but channels-last memory saves a copy.
         rois: (R, 5) batch index, x1, y1, x2, y2 in input pixels, finite, any float type (under autocast too they are
             taken as they come: keep them in float32).
         levels: (R,) int64, the index into `features` for each RoI.

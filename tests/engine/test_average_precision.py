@@ -17,10 +17,20 @@ THRESHOLDS = ("0.25", "0.3", "0.5", "0.75", "1")  # with corners on a small grid
 side = st.integers(1, 4)
 corner = st.integers(0, 3)
 box = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), corner, corner, side, side)
-detection = st.tuples(box, st.integers(1, 2), st.sampled_from([0.2, 0.4, 0.6, 0.8]))  # many ties
+score = st.sampled_from([0.2, 0.4, 0.6, 0.8])  # many ties
+detection = st.tuples(box, st.integers(1, 2), score)
 truth = st.tuples(box, st.integers(1, 2), st.booleans())
-image = st.tuples(st.lists(detection, max_size=6), st.lists(truth, max_size=4))
-images = st.lists(image, min_size=1, max_size=3)
+
+
+@st.composite
+def one_image(draw):
+    """Detections and truths; half of the detections have exactly the box and class of a truth."""
+    wanted = draw(st.lists(truth, max_size=4))
+    hits = [st.tuples(st.just(b), st.just(label), score) for b, label, _ in wanted]
+    return draw(st.lists(st.one_of(detection, st.one_of(hits)) if hits else detection, max_size=6)), wanted
+
+
+images = st.lists(one_image(), min_size=1, max_size=3)
 
 
 def tensors(scene):
@@ -110,6 +120,14 @@ def test_the_truth_as_detections_has_exactly_one(scene, method):
     assert set(result["AP"].values()) == {1.0}
 
 
+@pytest.mark.parametrize("method", ["area", "11-point"])
+def test_no_number_of_objects_rounds_a_perfect_detector_off_one(method):
+    for count in range(1, 80):
+        boxes = [(20 * k, 0, 20 * k + 10, 10) for k in range(count)]
+        scene = tensors([([(b, 1, 0.9) for b in boxes], [(b, 1, False) for b in boxes])])
+        assert average_precision(*scene, method=method)["mAP"] == 1.0
+
+
 @given(images, st.floats(0.1, 10), st.sampled_from(["area", "11-point"]))
 def test_only_the_order_of_the_scores_counts(scene, power, method):
     detections, targets = tensors(scene)
@@ -158,9 +176,8 @@ def scattered(draw):
         cells = draw(st.lists(st.integers(0, 3), unique=True, max_size=4))
         wanted = [((100 * cell, 0, 100 * cell + 8, 8), 1, False) for cell in cells]
         found = []
-        for cell, x, y, score in draw(
-            st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8), st.integers(0, 2), st.sampled_from([0.3, 0.5, 0.9])))
-        ):
+        placed = st.tuples(st.integers(0, 3), st.integers(0, 8), st.integers(0, 2), st.sampled_from([0.3, 0.5, 0.9]))
+        for cell, x, y, score in draw(st.lists(placed)):
             found.append(((100 * cell + x, y, 100 * cell + x + 8, y + 8), 1, score))
         scene.append((found, wanted))
     return scene
@@ -222,6 +239,15 @@ def test_by_hand():
     assert average_precision(*scene, method="11-point")["AP"][1] == pytest.approx((6 * 1 + 5 * 2 / 3) / 11)
 
 
+def test_finding_a_difficult_box_is_ignored_even_twice_and_missing_it_is_free():
+    easy, hard, unseen = (0, 0, 10, 10), (20, 0, 30, 10), (40, 0, 50, 10)
+    found = [(hard, 1, 0.9), (hard, 1, 0.8), (easy, 1, 0.7)]
+    scene = tensors([(found, [(easy, 1, False), (hard, 1, True), (unseen, 1, True)])])
+    assert average_precision(*scene)["AP"][1] == 1.0
+    counted = average_precision(*scene, count_difficult=True)["AP"][1]  # right, wrong, right; one of three is missed
+    assert counted == pytest.approx(1 / 3 * 1 + 1 / 3 * 2 / 3)
+
+
 def test_recall_on_one_of_the_eleven_points_reaches_it():
     """3 of 10 found: recall 0.3 counts for the point 0.3, though 3 * 0.1 > 0.3 in floating point."""
     boxes = [(20 * k, 0, 20 * k + 10, 10) for k in range(10)]
@@ -232,9 +258,9 @@ def test_recall_on_one_of_the_eleven_points_reaches_it():
 
 
 def test_a_second_claim_is_false_even_where_the_second_best_box_is_free():
-    scene = tensors([([((0, 0, 8, 8), 1, 0.9), ((1, 0, 9, 8), 1, 0.8)], [((0, 0, 8, 8), 1, False), ((3, 0, 11, 8), 1, False)])])
-    found, wanted = scene[0][0], scene[1][0]
-    assert judge_detections(found["boxes"], found["scores"], wanted["boxes"], wanted["difficult"]).tolist() == [1, 0]
+    boxes, scores = boxes_tensor([(0, 0, 8, 8), (1, 0, 9, 8)]), torch.tensor([0.9, 0.8])
+    truth_boxes = boxes_tensor([(0, 0, 8, 8), (3, 0, 11, 8)])  # IoU with the second detection 7/9 and 6/10
+    assert judge_detections(boxes, scores, truth_boxes, torch.zeros(2, dtype=torch.bool)).tolist() == [1, 0]
 
 
 def test_classes_without_truth_are_left_out_of_the_mean():
@@ -248,7 +274,12 @@ def test_classes_without_truth_are_left_out_of_the_mean():
 
 @pytest.mark.parametrize(
     ("arguments", "name"),
-    [(([], [{}]), "targets"), (([], [], 0.0), "iou_threshold"), (([], [], 1.1), "iou_threshold"), (([], [], 0.5, "coco"), "method")],
+    [
+        (([], [{}]), "targets"),
+        (([], [], 0.0), "iou_threshold"),
+        (([], [], 1.1), "iou_threshold"),
+        (([], [], 0.5, "coco"), "method"),
+    ],
 )
 def test_wrong_arguments_are_named(arguments, name):
     with pytest.raises(ValueError, match=name):

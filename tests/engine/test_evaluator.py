@@ -1,5 +1,6 @@
 """Running a detector over a data set, and the figures of `evaluate --json`."""
 
+import itertools
 import json
 import math
 
@@ -45,7 +46,7 @@ def test_batches_hold_each_image_once_in_order_and_one_size_each(widths, batch_s
     for images, targets in batches:
         assert 1 <= len(images) == len(targets) <= batch_size
         assert len({image.shape for image in images}) == 1
-    for (before, _), (after, _) in zip(batches, batches[1:], strict=False):
+    for (before, _), (after, _) in itertools.pairwise(batches):
         assert len(before) == batch_size or before[0].shape != after[0].shape
 
 

@@ -11,7 +11,7 @@ seeded alike.
 
 import copy
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -221,8 +221,8 @@ def pair(request) -> tuple[Case, Detector, FasterRCNN]:
     return request.param, detector, oracle(detector, request.param)
 
 
-def row(case: Case, *values: str) -> str:
-    return "| " + " | ".join([f"ResNet-{case.depth}", f"2 of {case.size[0]} x {case.size[1]}", *values]) + " |"
+def row(case: Case, images: int, *values: str) -> str:
+    return f"| ResNet-{case.depth} | {images} of {case.size[0]} x {case.size[1]} | {' | '.join(values)} |"
 
 
 def test_detections_in_float64(pair, table):
@@ -242,7 +242,7 @@ def test_detections_in_float64(pair, table):
     heading = "| float64, detecting | images | proposals | detections | proposals differ by | boxes | scores |"
     counts = sum(map(len, our_proposals)), sum(len(result["labels"]) for result in our_results)
     differences = (f"{value:.1e}" for value in (proposal, box, score))
-    table.setdefault(heading, []).append(row(case, *map(str, counts), *differences))
+    table.setdefault(heading, []).append(row(case, 2, *map(str, counts), *differences))
 
 
 def test_losses_in_float64(pair, table, monkeypatch):
@@ -272,7 +272,7 @@ def test_losses_in_float64(pair, table, monkeypatch):
     )
     sampled = "{} + {}".format(*(sum(map(len, sampler.draws)) for sampler in our_samplers))
     differences = (f"{value:.1e}" for value in (*losses.values(), gradient))
-    table.setdefault(heading, []).append(row(case, sampled, *differences))
+    table.setdefault(heading, []).append(row(case, 2, sampled, *differences))
 
 
 def largest_gradient_difference(ours: Detector, theirs: FasterRCNN) -> float:
@@ -285,23 +285,33 @@ def largest_gradient_difference(ours: Detector, theirs: FasterRCNN) -> float:
 
 
 def test_detections_in_float32(pair, table):
-    """99 % of the detections have a partner: same label, IoU above 0.99, scores within 1e-3."""
+    """99 % of the detections have a partner: same label, IoU above 0.99, scores within 1e-3.
+
+    Rounding swaps boxes whose scores or overlaps nearly tie. How many, torchvision shows too, against its own float64.
+    """
     case, ours, theirs = pair
-    ours, theirs = copy.deepcopy(ours).float(), copy.deepcopy(theirs).float()
-    images = [image.float() for image in case.images()]
-    _, _, our_results, their_results = proposals_and_detections(ours, theirs, images)
-    results = list(zip(our_results, their_results, strict=True))
-    matched = torch.cat([paired(a, b) for a, b in results] + [paired(b, a) for a, b in results])
-    share = float(matched.double().mean())
-    heading = "| float32, detecting | images | detections of both | matched |"
-    table.setdefault(heading, []).append(row(case, str(len(matched)), f"{share:.1%}"))
-    assert len(matched) > 80
-    assert share >= 0.99
+    ours32, theirs32 = copy.deepcopy(ours).float(), copy.deepcopy(theirs).float()
+    matched, floor = [], []
+    for seed in (case.seed, case.seed + 100, case.seed + 200):
+        images = replace(case, seed=seed).images()
+        singles = [image.float() for image in images]
+        with torch.no_grad():
+            our_results, their_results, exact_results = ours32(singles), theirs32(singles), theirs(images)
+        matched += map(paired, our_results, their_results)
+        matched += map(paired, their_results, our_results)
+        floor += map(paired, their_results, exact_results)
+        floor += map(paired, exact_results, their_results)
+    shares = [float(torch.cat(pairs).double().mean()) for pairs in (matched, floor)]
+    heading = "| float32, detecting | images | detections of both | matched | torchvision with its own float64 |"
+    line = row(case, 6, str(len(torch.cat(matched))), *(f"{share:.2%}" for share in shares))
+    table.setdefault(heading, []).append(line)
+    assert len(torch.cat(matched)) > 240
+    assert shares[0] >= 0.99
 
 
 def paired(these: dict[str, Tensor], those: dict[str, Tensor]) -> Tensor:
     """(D,) bool: which of `these` detections occur among `those`."""
-    alike = box_iou(these["boxes"], those["boxes"]) > 0.99
+    alike = box_iou(these["boxes"].double(), those["boxes"].double()) > 0.99
     alike &= these["labels"][:, None] == those["labels"]
     alike &= (these["scores"][:, None] - those["scores"]).abs() < 1e-3
     return alike.any(1)

@@ -265,11 +265,19 @@ def test_files_of_one_name_from_two_places_do_not_mix(site, tmp_path):
     assert [int(read_weights(f"{url}/{place}/net.pth", 18, tmp_path / "cache")["a"]) for place in "ab"] == [0, 1]
 
 
-@pytest.mark.parametrize("name", ["net-00000000.pth", "net.pth", "missing.pth"])
-def test_wrong_download_leaves_nothing(site, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("net-00000000.pth", saved({"a": torch.zeros(2)})),
+        ("net.pth", b"<html>sign in first</html>"),
+        ("none.pth", None),
+    ],
+    ids=["wrong hash", "no file of tensors", "not there"],
+)
+def test_wrong_download_leaves_nothing(site, tmp_path, name, content):
     folder, url = site
-    if name != "missing.pth":
-        (folder / name).write_bytes(b"<html>sign in first</html>")
+    if content is not None:
+        (folder / name).write_bytes(content)
     with pytest.raises(InputError, match=name) as caught:
         read_weights(f"{url}/{name}", 18, tmp_path / "cache")
     assert "\n" not in str(caught.value)
