@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -43,7 +43,11 @@ def train(
     """Train on `config.data`, report on its test part, and leave everything in the run folder `out`."""
     if threads is not None:
         torch.set_num_threads(threads)
+    if config.data.data != "synthetic":  # so that evaluate finds it from anywhere
+        config = replace(config, data=replace(config.data, data=str(Path(config.data.data).resolve())))
     splits = open_source(config.data)
+    if len(splits.train) == 0:
+        raise InputError(f"{config.data.data}: no image to train on; all of them are in its val or test part")
     print(splits.report(), flush=True)
     detector = build_detector(config.model, splits.train.classes, config.training.seed)
     if weights is not None:

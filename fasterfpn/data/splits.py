@@ -151,7 +151,7 @@ def _draw_missing(parts: Parts, shares: dict[str, float], seed: int, folder: Pat
         parts[part] = [item for item in pool if item.image in drawn]
         start += count
     left = {item.image for item in ranked[start:]}
-    if not left:
+    if not left and any(shares.values()):  # with nothing to draw, a folder may be all test
         raise InputError(
             f"{folder}: no image is left to train on, of {len(pool)}; add images, "
             "or lower validation_fraction and test_fraction"

@@ -85,14 +85,17 @@ class Config:
 SMALL = Config(
     model=DetectorConfig(
         image=ImageConfig(image_min_side=224, image_max_side=448),
-        backbone=BackboneConfig(depth=10, norm="group", pyramid_channels=64),
-        # For images of a quarter of the paper's sides: a quarter of eq. 2's 224, so that each of P2..P5 gets its
-        # share of the proposals; half the paper's anchors, as the defects fill more of a small picture.
-        scale=ScaleConfig(anchor_areas=(16.0**2, 32.0**2, 64.0**2, 128.0**2, 256.0**2), canonical_size=56.0),
+        # Batch norm: on two cores it is a third faster than group norm, and a batch of 4 gives each channel of C5 still
+        # 4 x 7 x 7 values to average over.
+        backbone=BackboneConfig(depth=10, norm="batch", pyramid_channels=64),
+        # Eq. 2's 224 and the anchors scaled with the images, to 0.43 (their sides are a quarter of the paper's): every
+        # level gets its share, and the 7 x 7 bins of most proposals still are a cell wide. Pooled from coarser levels,
+        # the rounding of RoI corners to whole cells cost accuracy.
+        scale=ScaleConfig(anchor_areas=(24.0**2, 44.0**2, 80.0**2, 144.0**2, 256.0**2), canonical_size=96.0),
         rpn=RpnConfig(
             rpn_pre_nms_train=500, rpn_keep_train=500, rpn_pre_nms_test=300, rpn_keep_test=300, rpn_beta=1 / 9
         ),
-        box=BoxHeadConfig(box_hidden=256, box_sample=128, box_weights=(10.0, 10.0, 5.0, 5.0)),
+        box=BoxHeadConfig(box_hidden=256, box_sample=128, box_weights=(10.0, 10.0, 5.0, 5.0), box_beta=1 / 9),
     ),
     training=TrainingConfig(
         epochs=20,

@@ -70,7 +70,7 @@ def test_drawn_parts_partition_the_images(tmp_path_factory, n, seed, val, test):
     folder = tmp_path_factory.getbasetemp()
     pool = [VocImage(f"i{k}", folder / f"i{k}.png", None) for k in range(n)]
     expected = {"val": max(1, round(val * n)) if val else 0, "test": max(1, round(test * n)) if test else 0}
-    if n - sum(expected.values()) <= 0:
+    if n - sum(expected.values()) <= 0:  # only where something was to be drawn, for n >= 1
         with pytest.raises(InputError, match="no image is left to train on"):
             _draw_missing({"train": pool}, {"test": test, "val": val}, seed, folder)
         return
@@ -147,6 +147,17 @@ def test_classes_come_from_the_whole_folder(make, tmp_path):
     make.pair(tmp_path / "valid", "b", [("blister", (1, 1, 4, 4))])
     make.pair(tmp_path / "test", "c", [("arc", (1, 1, 4, 4))])
     assert open_data(tmp_path).train.classes == ("arc", "blister", "dent")
+
+
+def test_a_folder_may_be_all_test_where_nothing_is_to_be_drawn(make, tmp_path):
+    make.pair(tmp_path, "only", [("dent", (1, 1, 4, 4))])
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "test.txt").write_text("only\n")
+    splits = open_data(tmp_path, validation_fraction=0, test_fraction=0)
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (0, 0, 1)
+    with pytest.raises(InputError, match="no image is left to train on"):
+        open_data(tmp_path)
 
 
 def test_bad_folders_are_refused(make, tmp_path):

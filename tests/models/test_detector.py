@@ -273,7 +273,7 @@ def test_every_level_of_a_preset_gets_its_share_of_boxes(preset):
     size = network_size((1920, 2560), config.image)
     boxes = boxes_of_every_size(size)
     pooled = shares(assign_levels(boxes, canonical_size=config.scale.canonical_size), 2, 5)
-    assert min(pooled) > 0.05, pooled
+    assert min(pooled) > 0.04, pooled
     anchors = pyramid_anchors(size, config.scale.anchor_areas, config.scale.anchor_ratios)
     best = torch.stack([box_iou(boxes[:150], level).amax(dim=1) for level in anchors]).argmax(dim=0)
     assert min(shares(best, 0, 4)) > 0.03, shares(best, 0, 4)

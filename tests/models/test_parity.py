@@ -257,7 +257,7 @@ def test_losses_in_float64(pair, table, monkeypatch):
     for our_sampler, their_sampler in zip(our_samplers, their_samplers, strict=True):
         assert len(our_sampler.draws) == len(their_sampler.draws) == 2
         assert all(map(torch.equal, our_sampler.draws, their_sampler.draws))
-    # torchvision gives loss_objectness in float32, for its labels are: 6e-8 is what can be had there.
+    # torchvision gives loss_objectness in float32, for its labels are: some 1e-7 is what can be had there.
     losses = {name: relative(our_losses[name], their_losses[oracles]) for name, oracles in LOSSES.items()}
     assert all(our_losses[name] > 0 for name in LOSSES)
     assert max(losses.values()) < 1e-6
