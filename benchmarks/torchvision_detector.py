@@ -3,9 +3,10 @@
 Same data, split, batches, flips, image size, anchors, widths, samples, optimiser, schedule, precision and steps
 as `python -m fasterfpn.train`; everything else is torchvision's own (RoI align, matching, losses, initial weights).
 
-    python benchmarks/torchvision_detector.py --data DIR --steps 2500 [--norm group|batch] [--lr 0.001]
+    python benchmarks/torchvision_detector.py --data DIR --steps 2500 [--norm batch|group] [--lr 0.001]
 
-Prints the table of `python -m fasterfpn.evaluate` for the last weights, and with --json writes it.
+Prints the table of `python -m fasterfpn.evaluate` for the last weights, as there is no choice by validation here, and
+with --json-file writes it. Compare with `evaluate RUN/last.safetensors`.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def shrunk_detector(classes: int, norm: str) -> nn.Module:
 
 
 def main(
-    data: str, steps: int, norm: str = "group", lr: float = 0.001, seed: int = 0, json_file: Path | None = None
+    data: str, steps: int, norm: str = "batch", lr: float = 0.001, seed: int = 0, json_file: Path | None = None
 ) -> None:
     """Train for so many steps and evaluate on the test part.
 

@@ -12,8 +12,9 @@ _HOMES = {
     "Detector": "fasterfpn.models.detector",
     "build_detector": "fasterfpn.models.detector",
     "load_detector": "fasterfpn.engine.checkpoint",
+    "read_image": "fasterfpn.data.images",
 }
-__all__ = ["Detector", "build_detector", "load_detector"]
+__all__ = ["Detector", "build_detector", "load_detector", "read_image"]
 
 
 def __getattr__(name: str) -> Any:

@@ -30,6 +30,8 @@ def checked_device(name: str) -> torch.device:
     """The device of that name. Raises `InputError` where torch does not know it or the machine lacks it."""
     try:
         device = torch.device(name)
+        if device.type == "meta":
+            raise RuntimeError("a device without memory")
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(

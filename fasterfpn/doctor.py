@@ -135,7 +135,7 @@ def _tool(*candidates: str) -> str | None:
     path = next(filter(None, map(shutil.which, candidates)), None)
     if path is None:
         return None
-    answer = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.splitlines()
+    answer = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.splitlines() or ["no version"]
     return f"{path}: {next((line for line in answer if 'release' in line), answer[0])}"  # nvcc's is not its first line
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def main(
     checked_device(device)
     out = checkpoint_path(run).parent / "predictions" if out is None else out
     detector = load_detector(run, device)
+    detector.box_head.config = replace(detector.box_head.config, score_threshold=0.0)  # --score alone decides
     images = find_images(inputs, out)
     pictures = picture_paths(images, out)
     for image in tqdm(images, desc="check", unit="image", leave=False):

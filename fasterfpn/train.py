@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 import torch
 import tyro
+from tqdm import tqdm
 
 from fasterfpn.cli import checked_device, run
 from fasterfpn.data.sources import open_source
@@ -42,7 +43,19 @@ def train(
 ) -> None:
     """Train on `config.data`, report on its test part, and leave everything in the run folder `out`."""
     if threads is not None:
+        if threads < 1:
+            raise InputError(f"--threads {threads}: give 1 or more")
         torch.set_num_threads(threads)
+    target = checked_device(device)
+    check_new(out)
+    if weights is None and config.model.backbone.norm == "frozen_batch":
+        raise InputError(
+            "norm frozen_batch cannot train from scratch: give --weights FILE|URL|imagenet, or --norm group"
+        )
+    if config.model.backbone.norm == "batch" and config.training.batch_size == 1:
+        raise InputError(
+            "norm batch needs several images to average over: give --batch-size 2 or more, or --norm group"
+        )
     if config.data.data != "synthetic":  # so that evaluate finds it from anywhere
         config = replace(config, data=replace(config.data, data=str(Path(config.data.data).resolve())))
     splits = open_source(config.data)
@@ -52,12 +65,12 @@ def train(
     detector = build_detector(config.model, splits.train.classes, config.training.seed)
     if weights is not None:
         print(load_initial_weights(detector, weights))
-    elif config.model.backbone.norm == "frozen_batch":
-        raise InputError(
-            "norm frozen_batch cannot train from scratch: give --weights FILE|URL|imagenet, or --norm group"
-        )
-    detector.to(checked_device(device))
+    detector.to(target)
+    for part in (splits.train, splits.val, splits.test):
+        for index in tqdm(range(len(part)), desc="decode", unit="image", leave=False):
+            part[index]  # before anything is written: one that does not decode stops here
     folder = new_run_folder(out)
+    (folder / "problems.txt").write_text("".join(f"{problem}\n" for problem in splits.problems), encoding="utf-8")
     (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
     trainer = Trainer(detector, splits, config, folder)
     millions = sum(parameter.numel() for parameter in trainer.parameters) / 1e6
@@ -68,33 +81,39 @@ def train(
 
 
 def report(detector: Detector, splits: Splits, outcome: Outcome, folder: Path) -> None:
-    """The test part, read once: metrics.json, the table, the loss curve and pictures of the first detections."""
+    """The test part, read once: metrics.json, the table, the loss curve and pictures of some detections."""
     loss_curve(folder / "losses.csv", folder / "losses.png")
+    device = next(detector.parameters()).device
     detections, targets = detect_all(detector, splits.test)
     figures = summary(detections, targets, detector.classes)
-    content = {"test": without_nan(figures), "training": without_nan(asdict(outcome))}
+    training = without_nan(asdict(outcome)) | {"threads": torch.get_num_threads(), "device": str(device)}
+    content = {"test": without_nan(figures), "training": training}
     (folder / "metrics.json").write_text(json.dumps(content, indent=2) + "\n")
     pictures = folder / "pictures"
     pictures.mkdir(exist_ok=True)
-    for index in range(min(PICTURES, len(splits.test))):
+    for index in range(0, len(splits.test), max(1, -(-len(splits.test) // PICTURES))):  # spread over the whole part
         image, _ = splits.test[index]
         keep = detections[index]["scores"] >= PICTURE_SCORE
         boxes, labels, scores = (detections[index][name][keep] for name in ("boxes", "labels", "scores"))
         names = [detector.classes[label - 1] for label in labels.tolist()]
-        stem = Path(splits.test.image_name(index)).stem
+        stem = f"{index:04d}-{Path(splits.test.image_name(index)).stem}"  # folders may hold the same name twice
         draw_detections(image, boxes, names, scores).save(pictures / f"{stem}.jpg", quality=90)
     print(f"{outcome.steps} steps in {outcome.seconds:.0f} s; weights of step {outcome.best_step} (best on validation)")
     print(summary_table(figures))
     print(f"report in {folder}: losses.png, pictures/, metrics.json, model.safetensors")
 
 
+def check_new(out: Path | None) -> None:
+    """Raise `InputError` for a folder that holds something already."""
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out {out}: exists already; give a new folder, so that no earlier run is lost")
+
+
 def new_run_folder(out: Path | None) -> Path:
-    """Make `out`, or the next free runs/NNN. Raises `InputError` for a folder that holds something already."""
+    """Make `out`, or the next free runs/NNN."""
     if out is None:
         numbers = [int(path.name) for path in Path("runs").glob("[0-9]*") if path.name.isdigit()]
         out = Path("runs") / f"{max(numbers, default=0) + 1:03d}"
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"--out {out}: exists already; give a new folder, so that no earlier run is lost")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -117,8 +136,8 @@ def command(preset: Literal["small", "paper"]):
 
         Args:
             config: every field of the configuration.
-            preset: small learns on two CPU cores in minutes; paper is the paper's recipe for a GPU. Sets all
-            defaults below. out: the run folder to make (default: the next free runs/NNN).
+            preset: small learns on two CPU cores in minutes; paper is the paper's recipe for a GPU. Sets all defaults.
+            out: the run folder to make (default: the next free runs/NNN).
             device: cpu, cuda, cuda:1, ...
             weights: a ResNet's or torchvision detector's state dict (file or URL), "imagenet", or an earlier run.
             threads: CPU threads (default: torch's choice).

@@ -77,6 +77,7 @@ def precision_recall(
     """
     positives, scores, outcomes = 0, [torch.zeros(0)], [torch.zeros(0, dtype=torch.int64)]
     for found, truth in zip(detections, targets, strict=True):
+        found, truth = ({name: value.cpu() for name, value in one.items()} for one in (found, truth))
         of_class, wanted = found["labels"] == label, truth["labels"] == label
         difficult = torch.zeros_like(wanted) if count_difficult else truth.get("difficult", torch.zeros_like(wanted))
         scores.append(found["scores"][of_class])

@@ -83,7 +83,10 @@ def read_checkpoint(run: Path | str) -> Checkpoint:
 
 
 def load_detector(run: Path | str, device: str | torch.device = "cpu") -> Detector:
-    """A detector in evaluation mode from a run folder or a checkpoint file; `detector.classes` are its class names."""
+    """A detector to detect with, from a run folder or a checkpoint file; `detector.classes` are its class names.
+
+    It is in evaluation mode and its weights ask for no gradient; `requires_grad_()` and `train()` change that.
+    """
     checkpoint = read_checkpoint(run)
     detector = Detector(checkpoint.config.model, checkpoint.classes)
     try:
@@ -92,4 +95,4 @@ def load_detector(run: Path | str, device: str | torch.device = "cpu") -> Detect
         raise InputError(
             f"{checkpoint_path(run)}: its weights do not fit its own configuration; take another checkpoint"
         ) from error
-    return detector.to(device).eval()
+    return detector.requires_grad_(False).to(device).eval()

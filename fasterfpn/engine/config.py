@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import cattrs
 from cattrs.strategies import configure_union_passthrough
@@ -56,17 +56,18 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         limits = {
-            "epochs": self.epochs > 0,
+            "epochs": 0 < self.epochs < math.inf,
             "steps": self.steps is None or self.steps >= 1,
-            "minutes": self.minutes is None or self.minutes > 0,
+            "minutes": self.minutes is None or 0 < self.minutes < math.inf,
             "batch_size": self.batch_size >= 1,
-            "learning_rate": self.learning_rate > 0,
+            "learning_rate": 0 < self.learning_rate < math.inf,
             "momentum": 0 <= self.momentum < 1,
-            "weight_decay": self.weight_decay >= 0,
+            "weight_decay": 0 <= self.weight_decay < math.inf,
             "warmup_steps": self.warmup_steps >= 0,
-            "clip_norm": self.clip_norm >= 0,
+            "clip_norm": 0 <= self.clip_norm < math.inf,
             "validations": self.validations >= 1,
             "log_every": self.log_every >= 1,
+            "seed": 0 <= self.seed < 2**63,
         }
         for name, holds in limits.items():
             if not holds:
@@ -88,9 +89,9 @@ SMALL = Config(
         # Batch norm: on two cores it is a third faster than group norm, and a batch of 4 gives each channel of C5 still
         # 4 x 7 x 7 values to average over.
         backbone=BackboneConfig(depth=10, norm="batch", pyramid_channels=64),
-        # Eq. 2's 224 and the anchors scaled with the images, to 0.43 (their sides are a quarter of the paper's): every
-        # level gets its share, and the 7 x 7 bins of most proposals still are a cell wide. Pooled from coarser levels,
-        # the rounding of RoI corners to whole cells cost accuracy.
+        # Scaled with the images, whose sides are a quarter of the paper's: eq. 2's 224 to 96, anchor sides to 24..256.
+        # Not to a full quarter: every level gets its share, while a proposal's 7 x 7 bins stay about a cell wide; where
+        # they were smaller, the rounding of RoI corners to whole cells cost accuracy.
         scale=ScaleConfig(anchor_areas=(24.0**2, 44.0**2, 80.0**2, 144.0**2, 256.0**2), canonical_size=96.0),
         rpn=RpnConfig(
             rpn_pre_nms_train=500, rpn_keep_train=500, rpn_pre_nms_test=300, rpn_keep_test=300, rpn_beta=1 / 9
@@ -98,7 +99,7 @@ SMALL = Config(
         box=BoxHeadConfig(box_hidden=256, box_sample=128, box_weights=(10.0, 10.0, 5.0, 5.0), box_beta=1 / 9),
     ),
     training=TrainingConfig(
-        epochs=20,
+        epochs=6,
         batch_size=4,
         optimizer="adamw",
         learning_rate=0.001,
@@ -124,7 +125,9 @@ def config_to_json(config: Config) -> str:
 def config_from_json(text: str, source: str) -> Config:
     """The way back. Raises `InputError` naming `source` for text that is no configuration of this program."""
     try:
-        content: Mapping[str, Any] = json.loads(text)
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("not an object")
         return _converter.structure(content, Config)
     except (ValueError, cattrs.BaseValidationError) as error:
         reasons = cattrs.transform_error(error) if isinstance(error, cattrs.BaseValidationError) else [str(error)]

@@ -45,7 +45,8 @@ class Budget:
 def learning_rate(config: TrainingConfig, step: int, total: int | None) -> float:
     """The learning rate of a step: linear warm-up, then constant or half a cosine down to 0 (Loshchilov and Hutter
     2017)."""
-    warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
-    if config.decay == "none" or total is None:
-        return config.learning_rate * warm
-    return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
+    start = max(config.warmup_steps, UNTIMED + TIMED)  # before it, a budget in minutes does not know its total
+    if step < start or config.decay == "none" or total is None:
+        return config.learning_rate * min(1.0, (step + 1) / (config.warmup_steps + 1))
+    progress = min(1.0, (step - start) / max(1, total - start))
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))

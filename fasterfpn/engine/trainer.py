@@ -76,7 +76,7 @@ class Trainer:
                     self.budget.tick()
                     log.add(self.budget.done, self.epoch(), self.rate, losses)
                     self.show(bar, losses, len(batch.images))
-                    self.milestones()
+                    self.milestones(batch)
             except KeyboardInterrupt:
                 save_checkpoint(self.folder / LAST, self.detector, self.config, self.budget.done)
                 tqdm.write(f"stopped after {self.budget.done} steps; weights saved in {self.folder / LAST}")
@@ -100,19 +100,27 @@ class Trainer:
             for name, value in values.items():
                 if not math.isfinite(value):
                     raise FloatingPointError(f"{name} is {value}")
+            self.optimizer.zero_grad(set_to_none=True)
+            losses["total_loss"].backward()
+            norm = nn.utils.clip_grad_norm_(self.parameters, settings.clip_norm or math.inf)
+            if not norm.isfinite():
+                raise FloatingPointError(f"the gradient's norm is {norm.item()}")
         except FloatingPointError as error:
-            raise InputError(
-                f"step {self.budget.done + 1}: {error} (images {', '.join(batch.names)}); training stopped. Look at "
-                f"these images, or try a lower --learning-rate; whole epochs' weights are in {self.folder / LAST}"
-            ) from error
-        self.optimizer.zero_grad(set_to_none=True)
-        losses["total_loss"].backward()
-        if settings.clip_norm > 0:
-            nn.utils.clip_grad_norm_(self.parameters, settings.clip_norm)
+            raise self.diverged(self.budget.done + 1, batch, error) from error
         self.optimizer.step()
         return values
 
-    def milestones(self) -> None:
+    def diverged(self, step: int, batch: Batch, reason: FloatingPointError) -> InputError:
+        """What to tell the user when numbers are no longer finite. The weights of that moment are never saved."""
+        last = self.folder / LAST
+        kept = f"; the last whole epoch's weights are in {last}" if last.exists() else ""
+        images = ", ".join(batch.names)
+        return InputError(
+            f"step {step}: {reason} (images {images}); training stopped. Look at these images, or try a lower "
+            f"--learning-rate{kept}"
+        )
+
+    def milestones(self, batch: Batch) -> None:
         """After a step: the epoch's checkpoint, and the validation where one of them is due."""
         done, total = self.budget.done, self.budget.total
         if done % self.steps_per_epoch == 0:
@@ -127,8 +135,10 @@ class Trainer:
             self.validate()
 
     def validate(self) -> None:
-        """mAP on the validation part; the weights are kept where it is the best so far. Without a part, the latest
-        are."""
+        """mAP on the validation part; its weights are kept where they are the best so far.
+
+        Without a validation part, the latest weights count as the best.
+        """
         if len(self.validation):
             detections, targets = detect_all(
                 self.detector, self.validation, self.config.training.batch_size, progress=False
@@ -143,7 +153,8 @@ class Trainer:
             if is_new:
                 writer.writerow(["step", "epoch", "mAP_area"])
             writer.writerow([self.budget.done, f"{self.epoch():.3f}", f"{figure:.4f}"])
-        tqdm.write(f"step {self.budget.done}: validation mAP {100 * figure:.1f} % on {len(self.validation)} images")
+        if len(self.validation):
+            tqdm.write(f"step {self.budget.done}: validation mAP {100 * figure:.1f} % on {len(self.validation)} images")
         if math.isnan(figure) or figure > self.best_mAP:
             self.best_step, self.best_mAP = self.budget.done, figure
             save_checkpoint(self.folder / BEST, self.detector, self.config, self.budget.done)

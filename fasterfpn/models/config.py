@@ -8,15 +8,18 @@ torchvision's practice after them. Lengths and areas are pixels of the resized i
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Literal
+
+from fasterfpn.errors import InputError
 
 Norm = Literal["frozen_batch", "batch", "group"]
 
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
-        raise ValueError(message)
+        raise InputError(message)
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,9 @@ class ScaleConfig:
     """Eq. 2's 224: the side of a square proposal at which P4 begins."""
 
     def __post_init__(self) -> None:
-        _require(min(self.anchor_areas) > 0, "anchor_areas must be positive")
-        _require(
-            bool(self.anchor_ratios) and min(self.anchor_ratios) > 0, "anchor_ratios must be positive, at least one"
-        )
+        _require(all(0 < area < math.inf for area in self.anchor_areas), "anchor_areas must be positive and finite")
+        _require(bool(self.anchor_ratios), "anchor_ratios: at least one is needed")
+        _require(all(0 < r < math.inf for r in self.anchor_ratios), "anchor_ratios must be positive and finite")
         _require(self.canonical_size > 0, "canonical_size must be positive")
 
 

@@ -43,12 +43,10 @@ class Detector(nn.Module):
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[Target] | None = None
     ) -> dict[str, Tensor] | list[Target]:
-        """In training mode the losses of the paper's fig. 10; otherwise a result an image, in pixels of the image
-        passed in.
+        """In training mode the losses of the paper's fig. 10; otherwise one result an image, in its own pixels.
 
         images: float (3, Hi, Wi) in 0..1, sizes may differ. targets: needed in training. Raises `ValueError` naming
-        the argument
-        for wrong shapes, types or labels, `FloatingPointError` where the network's outputs are no longer finite.
+        the argument for wrong shapes, types or labels, `FloatingPointError` where the outputs are no longer finite.
         """
         if not self.training:
             return self.detect(images)

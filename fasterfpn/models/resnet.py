@@ -113,9 +113,20 @@ class ResNet(nn.Module):
                 last = module.bn2 if isinstance(module, BasicBlock) else module.bn3
                 if isinstance(last, (nn.BatchNorm2d, nn.GroupNorm)):
                     nn.init.zeros_(last.weight)
-        stem_and_stages = [nn.ModuleList([self.conv1, self.bn1]), self.layer1, self.layer2, self.layer3, self.layer4]
-        for stage in stem_and_stages[: self.frozen_stages]:
-            stage.requires_grad_(False)
+        for module in self._frozen():
+            module.requires_grad_(False)
+
+    def _frozen(self) -> list[nn.Module]:
+        """What `frozen_stages` names: the stem counts as the first stage."""
+        stages = [[self.conv1, self.bn1], [self.layer1], [self.layer2], [self.layer3], [self.layer4]]
+        return [module for stage in stages[: self.frozen_stages] for module in stage]
+
+    def train(self, mode: bool = True) -> ResNet:
+        """As for any module, but frozen stages stay in evaluation: batch norm's running statistics are frozen too."""
+        super().train(mode)
+        for module in self._frozen():
+            module.eval()
+        return self
 
     def stem(self, images: Tensor) -> Tensor:
         """conv1 and the 3x3 max pool: (N, width, ceil(H / 4), ceil(W / 4))."""

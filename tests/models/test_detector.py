@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fasterfpn.engine.config import PRESETS
@@ -52,7 +52,6 @@ def make_target(boxes=((10.0, 12.0, 40.0, 50.0), (20.0, 5.0, 60.0, 30.0)), label
 EMPTY = make_target((), ())
 
 
-@settings(max_examples=25)  # some 50 ms each
 @given(st.tuples(sides, sides), st.integers(2, 3), seeds)
 def test_images_of_one_size_give_in_a_batch_what_they_give_alone(size, count, seed):
     detector = make_detector(seed).eval()
@@ -65,7 +64,6 @@ def test_images_of_one_size_give_in_a_batch_what_they_give_alone(size, count, se
         torch.testing.assert_close(batched["boxes"], single["boxes"], rtol=1e-4, atol=1e-4 * max(size))
 
 
-@settings(max_examples=40)  # some 30 ms each
 @given(st.lists(st.tuples(sides, sides), min_size=1, max_size=3), seeds)
 def test_detections_lie_in_their_image_best_first_and_not_too_many(sizes, seed):
     with torch.no_grad():
@@ -97,7 +95,6 @@ def test_where_nothing_is_proposed_nothing_is_detected():
         }
 
 
-@settings(max_examples=25)  # some 50 ms each
 @given(st.lists(st.tuples(st.integers(70, 150), st.integers(70, 150), st.booleans()), min_size=1, max_size=3), seeds)
 def test_training_gives_five_finite_losses_and_gradients(images, seed):
     detector = make_detector(seed, lively=False)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -111,7 +111,6 @@ def by_definition(logits, deltas, anchors, size, image, config, training):
     return torch.stack([box for _, box in proposals[:keep]]) if proposals else torch.zeros(0, 4)
 
 
-@settings(max_examples=40)  # the plain definition takes some 50 ms
 @given(st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=2), seeds, st.booleans())
 def test_proposals_follow_from_the_definition(sizes, seed, training):
     logits, deltas, anchors = make_outputs(sizes, seed)

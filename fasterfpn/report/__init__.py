@@ -1,0 +1,1 @@
+"""Figures of a run: loss curves, pictures with detections."""

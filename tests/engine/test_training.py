@@ -1,0 +1,155 @@
+"""The training loop end to end: it learns, it repeats, it stops cleanly."""
+
+import csv
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from fasterfpn.data.splits import Splits
+from fasterfpn.engine.checkpoint import BEST, LAST, load_detector, read_checkpoint
+from fasterfpn.engine.config import PRESETS, Config
+from fasterfpn.engine.evaluator import detect_all, summary
+from fasterfpn.engine.trainer import LOSSES, Trainer, build_optimizer
+from fasterfpn.errors import InputError
+from fasterfpn.models.detector import build_detector
+
+CLASSES = ("bright", "striped")
+
+
+class Squares:
+    """Images of 96 x 96 with one bright and one striped square each: the smallest task that has classes and places."""
+
+    classes = CLASSES
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+        generator = torch.Generator().manual_seed(index)
+        image = 0.4 + 0.05 * torch.rand(3, 96, 96, generator=generator)
+        boxes = []
+        for kind, left in enumerate((0, 48)):
+            side = int(torch.randint(20, 36, (), generator=generator))
+            x = left + int(torch.randint(0, 48 - side, (), generator=generator))
+            y = int(torch.randint(0, 96 - side, (), generator=generator))
+            patch = image[:, y : y + side, x : x + side]
+            patch[:, :: 1 if kind == 0 else 4] = 0.9
+            boxes.append([x, y, x + side, y + side])
+        labels = torch.tensor([1, 2])
+        difficult = torch.zeros(2, dtype=torch.bool)
+        return image, {"boxes": torch.tensor(boxes, dtype=torch.float32), "labels": labels, "difficult": difficult}
+
+    def size(self, index: int) -> tuple[int, int]:
+        return 96, 96
+
+    def image_name(self, index: int) -> str:
+        return f"squares-{index}"
+
+
+def splits(count: int = 4, validation: int = 4) -> Splits:
+    return Splits(Squares(count), Squares(validation), Squares(0), problems=(), summary=(), named_test=True)
+
+
+def make_config(**training) -> Config:
+    """A detector small enough for tests: a quarter of the small preset's channels, 96 px."""
+    model = PRESETS["small"].model
+    model = dataclasses.replace(
+        model,
+        image=dataclasses.replace(model.image, image_min_side=96, image_max_side=96),
+        backbone=dataclasses.replace(model.backbone, width=16, pyramid_channels=32),
+        box=dataclasses.replace(model.box, box_hidden=64),
+    )
+    given = {"steps": 6, "validations": 1, "precision": "float32", "warmup_steps": 2, "batch_size": 2, **training}
+    given = dataclasses.replace(PRESETS["small"].training, **given)
+    return Config(model=model, training=given)
+
+
+def make_trainer(config: Config, folder: Path, data: Splits | None = None) -> Trainer:
+    detector = build_detector(config.model, CLASSES, config.training.seed)
+    return Trainer(detector, data or splits(), config, folder)
+
+
+def test_four_images_are_learnt_by_heart(tmp_path):
+    config = make_config(steps=150, batch_size=4, learning_rate=0.002, warmup_steps=10)
+    outcome = make_trainer(config, tmp_path).run()
+    figures = summary(*detect_all(load_detector(tmp_path), Squares(4), progress=False), CLASSES)
+    assert figures["mAP_area"] == 1.0
+    assert outcome.best_mAP == 1.0  # training's own validation saw the same, through the checkpoint's weights
+
+
+def run_losses(folder: Path, seed: int) -> tuple[list[dict[str, str]], dict[str, Tensor]]:
+    folder.mkdir()
+    make_trainer(make_config(log_every=1, seed=seed), folder).run()
+    with (folder / "losses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return rows, read_checkpoint(folder / LAST).weights
+
+
+def test_a_run_repeats_bit_for_bit_and_another_seed_differs(tmp_path):
+    first, weights = run_losses(tmp_path / "a", seed=1)
+    torch.rand(7)  # whatever the global generator did in between
+    again, same = run_losses(tmp_path / "b", seed=1)
+    other, _ = run_losses(tmp_path / "c", seed=2)
+    assert first == again and first != other
+    assert weights.keys() == same.keys() and all(torch.equal(weights[name], same[name]) for name in weights)
+
+
+def test_the_run_folder_holds_losses_and_both_checkpoints(tmp_path):
+    outcome = make_trainer(make_config(log_every=3), tmp_path).run()
+    with (tmp_path / "losses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [3, 6]
+    for row in rows:
+        parts = sum(float(row[name]) for name in LOSSES if name != "total_loss")
+        assert float(row["total_loss"]) == pytest.approx(parts, abs=1e-4)
+    assert outcome.steps == 6 and (tmp_path / BEST).is_file() and (tmp_path / LAST).is_file()
+    assert read_checkpoint(tmp_path / LAST).step == 6
+
+
+class Interrupting(Squares):
+    """Ctrl-C, as it were, at the fifth image."""
+
+    seen = 0
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+        self.seen += 1
+        if self.seen > 4:
+            raise KeyboardInterrupt
+        return super().__getitem__(index)
+
+
+def test_ctrl_c_saves_the_last_weights(tmp_path):
+    data = dataclasses.replace(splits(), train=Interrupting(8))
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(make_config(), tmp_path, data).run()
+    assert read_checkpoint(tmp_path).step == 2
+
+
+@pytest.mark.parametrize("where", ["rpn.head.logits.weight", "box_head.logits.bias", "backbone.conv1.weight"])
+def test_a_loss_that_is_not_finite_names_step_and_images(tmp_path, where):
+    trainer = make_trainer(make_config(), tmp_path)
+    trainer.detector.get_parameter(where).data.fill_(math.nan)
+    with pytest.raises(InputError, match=r"^step 1: .*(nan|not finite).*squares-\d, squares-\d"):
+        trainer.run()
+
+
+def test_without_a_validation_part_the_latest_weights_are_kept(tmp_path):
+    outcome = make_trainer(make_config(validations=3), tmp_path, splits(validation=0)).run()
+    assert outcome.best_step == outcome.steps == 6
+    assert read_checkpoint(tmp_path / BEST).step == 6
+
+
+def test_adamw_spares_norms_and_biases():
+    config = make_config(optimizer="adamw", weight_decay=0.1)
+    detector = build_detector(config.model, CLASSES)
+    decayed, spared = build_optimizer(detector, config.training).param_groups
+    assert {value.dim() for value in spared["params"]} == {1} and spared["weight_decay"] == 0
+    assert min(value.dim() for value in decayed["params"]) == 2 and decayed["weight_decay"] == 0.1
+    assert len(decayed["params"]) + len(spared["params"]) == len(list(detector.parameters()))

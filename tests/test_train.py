@@ -1,0 +1,84 @@
+"""`python -m fasterfpn.train` from the outside: the main path on a tiny scale, and bad input."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from fasterfpn.data.synthetic import write_voc
+
+TINY = [
+    *("--steps", "4", "--batch-size", "2", "--validations", "1", "--image-min-side", "64", "--image-max-side", "128"),
+    *("--width", "8", "--pyramid-channels", "16", "--box-hidden", "16", "--threads", "1", "--device", "cpu"),
+]
+
+
+def command(module, *arguments, cwd):
+    line = [sys.executable, "-m", f"fasterfpn.{module}", *map(str, arguments)]
+    return subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A working folder with VOC data and a run on it."""
+    folder = tmp_path_factory.mktemp("work")
+    write_voc(folder / "data", 12, seed=5, size=(64, 96), workers=1, progress=False)
+    done = command("train", "--data", "data", "--out", "run", *TINY, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_a_run_leaves_its_report(trained):
+    folder, output = trained
+    names = {path.name for path in (folder / "run").iterdir()}
+    assert names >= {"config.json", "losses.csv", "losses.png", "validation.csv", "metrics.json", "pictures"}
+    assert names >= {"model.safetensors", "last.safetensors"}
+    assert list((folder / "run" / "pictures").glob("*.jpg"))
+    assert "mean" in output and "12 images, " in output
+    config = json.loads((folder / "run" / "config.json").read_text())
+    assert config["training"]["steps"] == 4 and config["model"]["backbone"]["width"] == 8
+
+
+def test_evaluate_gives_the_figures_of_training_from_the_checkpoint_alone(trained, tmp_path):
+    folder, _ = trained
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes((folder / "run" / "model.safetensors").read_bytes())
+    done = command("evaluate", alone, "--json", tmp_path / "figures.json", "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    expected = json.loads((folder / "run" / "metrics.json").read_text())["test"]
+    assert {name: figures[name] for name in expected} == expected
+
+
+def test_an_earlier_run_starts_another(trained, tmp_path):
+    folder, _ = trained
+    arguments = ("--data", folder / "data", "--weights", folder / "run", "--out", tmp_path / "second", *TINY)
+    done = command("train", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "0 skipped" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "absent"], "absent: no such folder"),
+        (["--data", "data", "--norm", "frozen_batch"], "give --weights FILE|URL|imagenet, or --norm group"),
+        (["--data", "data", "--preset", "paper"], "give --weights FILE|URL|imagenet, or --norm group"),
+        (["--data", "data", "--weights", "absent.pth"], "--weights absent.pth: no such file"),
+        (["--data", "data", "--device", "cuda:99"], "--device cuda:99"),
+        (["--data", "data", "--device", "teapot"], "--device teapot"),
+        (["--data", "data", "--out", "data"], "--out data: exists already"),
+        (["--data", "data", "--out", "data/JPEGImages/synthetic-000000.jpg"], "exists already"),
+        (["--data", "data", "--batch-size", "0"], "batch_size: 0 is out of range"),
+        (["--data", "data", "--depth", "17"], "depth"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(trained, arguments, message):
+    folder, _ = trained
+    before = sorted(folder.rglob("*"))
+    tiny = [] if "paper" in arguments else TINY
+    done = command("train", *tiny, *arguments, cwd=folder)
+    assert done.returncode == 2 and message in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(folder.rglob("*")) == before
