@@ -18,7 +18,7 @@ TINY = replace(
     model=replace(
         SMALL.model,
         image=replace(SMALL.model.image, image_min_side=32, image_max_side=64),
-        backbone=replace(SMALL.model.backbone, width=8, pyramid_channels=8),
+        backbone=replace(SMALL.model.backbone, width=16, pyramid_channels=8),
         box=replace(SMALL.model.box, box_hidden=8),
     ),
 )

@@ -10,7 +10,7 @@ from fasterfpn.data.synthetic import write_voc
 
 TINY = [
     *("--steps", "4", "--batch-size", "2", "--validations", "1", "--image-min-side", "64", "--image-max-side", "128"),
-    *("--width", "8", "--pyramid-channels", "16", "--box-hidden", "16", "--threads", "1", "--device", "cpu"),
+    *("--width", "16", "--pyramid-channels", "16", "--box-hidden", "16", "--threads", "1", "--device", "cpu"),
 ]
 
 
@@ -37,7 +37,7 @@ def test_a_run_leaves_its_report(trained):
     assert list((folder / "run" / "pictures").glob("*.jpg"))
     assert "mean" in output and "12 images, " in output
     config = json.loads((folder / "run" / "config.json").read_text())
-    assert config["training"]["steps"] == 4 and config["model"]["backbone"]["width"] == 8
+    assert config["training"]["steps"] == 4 and config["model"]["backbone"]["width"] == 16
 
 
 def test_evaluate_gives_the_figures_of_training_from_the_checkpoint_alone(trained, tmp_path):

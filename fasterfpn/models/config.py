@@ -61,7 +61,8 @@ class BackboneConfig:
     """Channels of every level P2..P6 (Lin et al. sec. 3)."""
 
     def __post_init__(self) -> None:
-        _require(self.width >= 8 and self.width % 8 == 0, "width must be a positive multiple of 8")
+        # Not 8: with 8 channels, torch 2.13's own convolutions (oneDNN, AVX-512) were seen to corrupt memory.
+        _require(self.width >= 16 and self.width % 16 == 0, "width must be a positive multiple of 16")
         _require(self.pyramid_channels >= 8, "pyramid_channels must be at least 8")
         _require(0 <= self.frozen_stages <= 5, "frozen_stages must be in 0..5")
         _require(self.norm_eps >= 0, "norm_eps must not be negative")

@@ -20,7 +20,7 @@ TINY = dataclasses.replace(
     SMALL,
     model=dataclasses.replace(
         SMALL.model,
-        backbone=dataclasses.replace(SMALL.model.backbone, width=8, pyramid_channels=16),
+        backbone=dataclasses.replace(SMALL.model.backbone, width=16, pyramid_channels=16),
         box=dataclasses.replace(SMALL.model.box, box_hidden=16),
     ),
 )
@@ -98,7 +98,7 @@ def other_config(**changes):
         ({"config": other_config(norm="nothing")}, "configuration does not fit"),
         ({"config": other_config(width=7)}, "configuration does not fit"),
         ({"config": other_config(width="wide")}, "configuration does not fit"),
-        ({"config": other_config(width=16)}, "do not fit its own configuration"),
+        ({"config": other_config(width=32)}, "do not fit its own configuration"),
     ],
 )
 def test_damaged_metadata_is_refused_in_one_line(saved, tmp_path, changes, message):

@@ -17,7 +17,7 @@ CLASSES = ("scratch", "jet", "crater")
 LOSSES = {"rpn_cls_loss", "rpn_loc_loss", "roi_cls_loss", "roi_loc_loss", "total_loss"}
 TINY = DetectorConfig(
     image=ImageConfig(image_min_side=64, image_max_side=128),
-    backbone=BackboneConfig(depth=10, width=8, norm="group", pyramid_channels=8),
+    backbone=BackboneConfig(depth=10, width=16, norm="group", pyramid_channels=8),
     scale=ScaleConfig(anchor_areas=(8.0**2, 16.0**2, 32.0**2, 64.0**2, 128.0**2), canonical_size=56.0),
     rpn=RpnConfig(rpn_pre_nms_train=100, rpn_keep_train=100, rpn_pre_nms_test=50, rpn_keep_test=50, rpn_sample=64),
     box=BoxHeadConfig(box_hidden=16, box_sample=32, max_detections=10),

@@ -11,7 +11,7 @@ from fasterfpn.models.config import BackboneConfig
 from fasterfpn.models.norms import FrozenBatchNorm, norm_layer
 from fasterfpn.models.resnet import STAGES, BasicBlock, Bottleneck, ResNet
 
-TINY = BackboneConfig(depth=10, width=8, norm="group")
+TINY = BackboneConfig(depth=10, width=16, norm="group")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_classify_averages_c5():
 @pytest.mark.parametrize("depth, norm", [(18, "group"), (18, "batch"), (50, "group")])
 def test_a_fresh_block_is_the_identity(depth, norm):
     """The zero-initialised last scale (Goyal et al. 2017) leaves the shortcut alone, and still lets it be learned."""
-    resnet = ResNet(BackboneConfig(depth=depth, width=8, norm=norm))
+    resnet = ResNet(BackboneConfig(depth=depth, width=16, norm=norm))
     block = resnet.layer2[1]
     assert isinstance(block, (BasicBlock, Bottleneck))
     x = torch.rand(2, resnet.channels[1], 6, 6)
@@ -80,7 +80,7 @@ def test_a_fresh_block_is_the_identity(depth, norm):
 
 @pytest.mark.parametrize("frozen", range(6))
 def test_frozen_stages_are_not_trained_and_the_others_are(frozen):
-    resnet = ResNet(BackboneConfig(depth=10, width=8, norm="group", frozen_stages=frozen))
+    resnet = ResNet(BackboneConfig(depth=10, width=16, norm="group", frozen_stages=frozen))
     stages = [("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",)]
     for index, names in enumerate(stages):
         trained = [p.requires_grad for name, p in resnet.named_parameters() if name.split(".")[0] in names]

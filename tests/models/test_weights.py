@@ -22,7 +22,7 @@ from fasterfpn.models.weights import IMAGENET, download, load_torchvision, read_
 NORMS = ("frozen_batch", "batch", "group")
 
 
-def small_config(norm="frozen_batch", depth=10, width=8):
+def small_config(norm="frozen_batch", depth=10, width=16):
     backbone = BackboneConfig(depth=depth, width=width, norm=norm, pyramid_channels=8)
     return DetectorConfig(backbone=backbone, box=BoxHeadConfig(pool_size=2, box_hidden=8))
 
@@ -154,7 +154,7 @@ def test_batch_norm_takes_no_group_norm():
         to_torchvision(donor("group")),  # convolutions would fit, the frozen norms would stay bare
         {key: value for key, value in to_torchvision(donor()).items() if key != "backbone.body.bn1.running_var"},
         to_torchvision(small_detector(depth=18)) | {"backbone.body.layer1.0.bn2.weight": torch.zeros(1)},
-        to_torchvision(small_detector(width=16)),
+        to_torchvision(small_detector(width=32)),
     ],
     ids=["empty", "foreign", "group norm", "a statistic missing", "a wrong shape", "another width"],
 )

@@ -1,0 +1,87 @@
+"""Two detectors that must fail: if either scores, the data or the metric tells more than it should.
+
+shuffled    the small preset trained as ever, but with the training labels dealt out anew at random
+constant    no network: the same boxes for every image, each class at its mean training box, scored by frequency
+
+    python benchmarks/controls.py [--steps 1500]
+
+Prints the mAP (area, IoU 0.5) of both on the built-in test part; each should stay below 10 %.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import torch
+import tyro
+from torch import Tensor
+
+from fasterfpn.data.dataset import LabelledImages
+from fasterfpn.data.sources import open_source
+from fasterfpn.engine.checkpoint import LAST, load_detector
+from fasterfpn.engine.config import SMALL
+from fasterfpn.engine.evaluator import detect_all, summary
+from fasterfpn.engine.trainer import Trainer
+from fasterfpn.models.detector import build_detector
+
+
+class Shuffled:
+    """A data set whose labels have been dealt out anew, over all its images; sizes and places stay."""
+
+    def __init__(self, dataset: LabelledImages, seed: int = 0) -> None:
+        self.dataset, self.classes = dataset, dataset.classes
+        labels = [dataset[index][1]["labels"] for index in range(len(dataset))]
+        order = torch.randperm(sum(map(len, labels)), generator=torch.Generator().manual_seed(seed))
+        self.labels = torch.cat(labels)[order].split([len(label) for label in labels])
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+        image, target = self.dataset[index]
+        return image, target | {"labels": self.labels[index]}
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self.dataset.size(index)
+
+    def image_name(self, index: int) -> str:
+        return self.dataset.image_name(index)
+
+
+def constant_detections(train: LabelledImages, images: int) -> list[dict[str, Tensor]]:
+    """Every class at the mean of its training boxes, best-scored where it is most frequent."""
+    targets = [train[index][1] for index in range(len(train))]
+    boxes, labels = (torch.cat([target[name] for target in targets]) for name in ("boxes", "labels"))
+    known = torch.arange(1, len(train.classes) + 1)
+    mean = torch.stack([boxes[labels == label].mean(0) for label in known])
+    share = torch.stack([(labels == label).float().mean() for label in known])
+    return [{"boxes": mean, "labels": known, "scores": share} for _ in range(images)]
+
+
+def main(steps: int = 1500, seed: int = 0) -> None:
+    """Train the shuffled control, judge both.
+
+    Args:
+        steps: batches of the small preset.
+        seed: of the shuffle and the training.
+    """
+    splits = open_source(SMALL.data)
+    classes = splits.test.classes
+    targets = [splits.test[index][1] for index in range(len(splits.test))]
+    constant = summary(constant_detections(splits.train, len(targets)), targets, classes)["mAP_area"]
+    print(f"constant: mAP {100 * constant:.1f} %", flush=True)
+    config = dataclasses.replace(
+        SMALL, training=dataclasses.replace(SMALL.training, steps=steps, seed=seed, validations=1)
+    )
+    detector = build_detector(config.model, classes, seed)
+    shuffled = dataclasses.replace(splits, train=Shuffled(splits.train, seed))
+    with tempfile.TemporaryDirectory() as folder:
+        Trainer(detector, shuffled, config, Path(folder)).run()
+        figures = summary(*detect_all(load_detector(Path(folder) / LAST), splits.test), classes)
+    print(f"shuffled: mAP {100 * figures['mAP_area']:.1f} % after {steps} steps")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
