@@ -44,7 +44,7 @@ def tiny():
 def test_every_stage_has_the_ceiling_of_the_image_over_the_stride(tiny, height, width):
     with torch.no_grad():
         features = tiny(torch.zeros(1, 3, height, width))
-    assert tiny.channels == [8, 16, 32, 64]
+    assert tiny.channels == [16, 32, 64, 128]
     assert [tuple(f.shape) for f in features] == [
         (1, channels, -(-height // stride), -(-width // stride))
         for channels, stride in zip(tiny.channels, (4, 8, 16, 32), strict=True)
