@@ -115,4 +115,5 @@ def summary_table(figures: Mapping[str, Any]) -> str:
 
 
 def percent(fraction: float) -> str:
+    """`12.3` for 0.1234, `-` for NaN."""
     return "-" if math.isnan(fraction) else f"{100 * fraction:.1f}"
