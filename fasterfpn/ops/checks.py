@@ -20,7 +20,7 @@ def check(good: bool, argument: str, expected: str, got: object = None) -> None:
 
 
 def check_nms(boxes: Tensor, scores: Tensor, segments: Tensor | None, iou_threshold: float) -> None:
-    """Raise ValueError, naming the argument, unless shapes, types, devices and the threshold are those that NMS takes."""
+    """Raise ValueError, naming the argument, unless shapes, types, devices and threshold are what NMS takes."""
     check(boxes.ndim == 2 and boxes.shape[1] == 4, "boxes", "shape (N, 4)", boxes.shape)
     check(boxes.is_floating_point(), "boxes", "floating point", boxes.dtype)
     check(scores.shape == boxes.shape[:1], "scores", "shape (N,), one for each box", scores.shape)
@@ -36,7 +36,7 @@ def check_nms(boxes: Tensor, scores: Tensor, segments: Tensor | None, iou_thresh
 def check_roi_max_pool(
     features: Sequence[Tensor], rois: Tensor, levels: Tensor, spatial_scales: Sequence[float], output_size: int
 ) -> None:
-    """Raise ValueError, naming the argument, unless shapes, types, devices, scales and size are those of the pooling."""
+    """Raise ValueError, naming the argument, unless shapes, types, devices, scales and size fit the pooling."""
     check(len(features) > 0, "features", "at least one level")
     first = features[0]
     for level, feature in enumerate(features):
