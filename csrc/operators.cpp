@@ -4,14 +4,15 @@
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(fasterfpn, library) {
-  library.def("nms(Tensor boxes, Tensor scores, Tensor? segments, float iou_threshold) -> Tensor");
+  library.def("nms(Tensor boxes, Tensor scores, Tensor? segments, float iou_threshold, int version) -> Tensor");
   library.def(
       "roi_max_pool(Tensor[] features, Tensor rois, Tensor levels, float[] spatial_scales, SymInt output_size, "
-      "bool with_argmax) -> (Tensor values, Tensor argmax)");
+      "bool with_argmax, int version) -> (Tensor values, Tensor argmax)");
+  // version: of the kernel, from 1; 0 asks for the newest.
   // feature_shapes: N, C, H, W of each level, one after the other.
   library.def(
       "roi_max_pool_backward(Tensor grad, Tensor rois, Tensor levels, Tensor argmax, SymInt[] feature_shapes, "
-      "bool channels_last) -> Tensor[]");
+      "bool channels_last, int version) -> Tensor[]");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fasterfpn, CPU, library) {

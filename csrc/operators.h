@@ -31,16 +31,24 @@ inline bool is_floating_point(const Tensor& tensor) {
          type == ScalarType::Half;
 }
 
+// The version of a kernel that is asked for, 1 to newest; 0 means the newest.
+inline int64_t checked_version(int64_t version, int64_t newest) {
+  check(version >= 0 && version <= newest, "version: expected 0 to ", newest, ", got ", version);
+  return version == 0 ? newest : version;
+}
+
 namespace cpu {
 
-Tensor nms(const Tensor& boxes, const Tensor& scores, std::optional<Tensor> segments, double iou_threshold);
+Tensor nms(const Tensor& boxes, const Tensor& scores, std::optional<Tensor> segments, double iou_threshold,
+           int64_t version);
 
 std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tensor& rois, const Tensor& levels,
-                                        std::vector<double> spatial_scales, int64_t output_size, bool with_argmax);
+                                        std::vector<double> spatial_scales, int64_t output_size, bool with_argmax,
+                                        int64_t version);
 
 std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois, const Tensor& levels,
-                                          const Tensor& argmax, std::vector<int64_t> feature_shapes,
-                                          bool channels_last);
+                                          const Tensor& argmax, std::vector<int64_t> feature_shapes, bool channels_last,
+                                          int64_t version);
 
 }  // namespace cpu
 }  // namespace fasterfpn

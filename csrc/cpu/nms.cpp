@@ -106,7 +106,9 @@ std::vector<int64_t> kept_indices(const T* corners, const double* scores, const 
 
 }  // namespace
 
-Tensor nms(const Tensor& boxes, const Tensor& scores, std::optional<Tensor> segments, double iou_threshold) {
+Tensor nms(const Tensor& boxes, const Tensor& scores, std::optional<Tensor> segments, double iou_threshold,
+           int64_t version) {
+  checked_version(version, 1);
   check(boxes.dim() == 2 && boxes.size(1) == 4, "boxes: expected shape (N, 4)");
   check(is_floating_point(boxes), "boxes: expected floating point");
   const int64_t count = boxes.size(0);

@@ -218,7 +218,9 @@ std::vector<Shape> checked_shapes(const std::vector<Tensor>& features) {
 }  // namespace
 
 std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tensor& rois, const Tensor& levels,
-                                        std::vector<double> spatial_scales, int64_t output_size, bool with_argmax) {
+                                        std::vector<double> spatial_scales, int64_t output_size, bool with_argmax,
+                                        int64_t version) {
+  checked_version(version, 1);
   const std::vector<Shape> shapes = checked_shapes(features);
   check(spatial_scales.size() == shapes.size(), "spatial_scales: expected one for each of ", shapes.size(), " levels");
   for (const double scale : spatial_scales) {
@@ -251,8 +253,9 @@ std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tens
 }
 
 std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois, const Tensor& levels,
-                                          const Tensor& argmax, std::vector<int64_t> feature_shapes,
-                                          bool channels_last) {
+                                          const Tensor& argmax, std::vector<int64_t> feature_shapes, bool channels_last,
+                                          int64_t version) {
+  checked_version(version, 1);
   check(!feature_shapes.empty() && feature_shapes.size() % 4 == 0, "feature_shapes: expected N, C, H, W of each level");
   std::vector<Shape> shapes;
   for (const int64_t* n = feature_shapes.data(); n != feature_shapes.data() + feature_shapes.size(); n += 4) {

@@ -24,6 +24,7 @@ NATIVE = frozenset(d for d in DEVICES if all(library.is_native(name, d) for name
 
 class _Choice(threading.local):  # not a ContextVar: torch.compile cannot trace one
     requested: str | None = None
+    versions: dict[str, int] | None = None
 
 
 _choice = _Choice()
@@ -42,21 +43,34 @@ def backends() -> dict[str, str]:
 
 
 @contextmanager
-def use_backend(name: str) -> Iterator[None]:
+def use_backend(name: str, **versions: int) -> Iterator[None]:
     """Within the context, run "native" or "reference" only; for this thread alone, and it nests.
 
+    `use_backend("native", nms=1, roi_max_pool=2)` asks for versions of the kernels: benchmarks and tests do. The
+    newest, the default, is the fastest; all give the same result. `library.VERSIONS` says how many there are.
+
     Raises ValueError for another name, RuntimeError where "native" is asked for and the library is not built. A native
-    operator on a device that it has no kernel for raises RuntimeError when called; nothing falls back silently.
+    operator on a device that it has no kernel for raises RuntimeError when called, and ValueError for a version that
+    does not exist; nothing falls back silently.
     """
     if name not in BACKENDS:
         raise ValueError(f"name: expected one of {BACKENDS}, got {name!r}")
+    for operator in versions:
+        if operator not in library.VERSIONS or name != "native":
+            raise ValueError(f"versions: {operator} has none; there are native ones of {', '.join(library.VERSIONS)}")
     if name == "native" and not library.load():
         raise RuntimeError(library.problem())
-    before, _choice.requested = _choice.requested, name
+    before = _choice.requested, _choice.versions
+    _choice.requested, _choice.versions = name, versions
     try:
         yield
     finally:
-        _choice.requested = before
+        _choice.requested, _choice.versions = before
+
+
+def version(operator: str) -> int:
+    """The version of the native kernel that is to run; 0 is the newest."""
+    return (_choice.versions or {}).get(operator, 0)
 
 
 def runs_native(device: torch.device) -> bool:

@@ -49,13 +49,13 @@ def batched_nms(boxes: Tensor, scores: Tensor, segments: Tensor, iou_threshold: 
 def _nms(boxes: Tensor, scores: Tensor, segments: Tensor | None, iou_threshold: float) -> Tensor:
     check_nms(boxes, scores, segments, iou_threshold)
     if backend.runs_native(boxes.device):
-        return torch.ops.fasterfpn.nms(boxes, scores, segments, iou_threshold)
+        return torch.ops.fasterfpn.nms(boxes, scores, segments, iou_threshold, backend.version("nms"))
     return reference.nms(boxes, scores, segments, iou_threshold)
 
 
 if library.load():
 
     @torch.library.register_fake("fasterfpn::nms")
-    def _nms_fake(boxes: Tensor, scores: Tensor, segments: Tensor | None, iou_threshold: float) -> Tensor:
+    def _nms_fake(boxes, scores, segments, iou_threshold, version):
         kept = torch.library.get_ctx().new_dynamic_size()  # depends on the boxes: the compiler may only know K >= 0
         return boxes.new_empty(kept, dtype=torch.int64)

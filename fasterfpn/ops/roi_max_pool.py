@@ -57,24 +57,26 @@ def multiscale_roi_max_pool(
         return reference.roi_max_pool(features, rois, levels, spatial_scales, output_size)[0]
     with_argmax = torch.is_grad_enabled() and any(feature.requires_grad for feature in features)
     rois = rois.detach().to(reference.working_dtype(rois))
-    return torch.ops.fasterfpn.roi_max_pool(features, rois, levels, spatial_scales, output_size, with_argmax)[0]
+    version = backend.version("roi_max_pool")
+    arguments = features, rois, levels, spatial_scales, output_size, with_argmax, version
+    return torch.ops.fasterfpn.roi_max_pool(*arguments)[0]
 
 
-def _fake(features, rois, levels, spatial_scales, output_size, with_argmax):
+def _fake(features, rois, levels, spatial_scales, output_size, with_argmax, version):
     shape = (rois.shape[0], features[0].shape[1], output_size, output_size)
     large = any(feature.shape[2] * feature.shape[3] >= 2**31 for feature in features)
     argmax = rois.new_empty(shape if with_argmax else 0, dtype=torch.int64 if large else torch.int32)
     return features[0].new_empty(shape), argmax
 
 
-def _backward_fake(grad, rois, levels, argmax, feature_shapes, channels_last):
+def _backward_fake(grad, rois, levels, argmax, feature_shapes, channels_last, version):
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     shapes = [feature_shapes[i : i + 4] for i in range(0, len(feature_shapes), 4)]
     return [torch.empty(s, dtype=grad.dtype, device=grad.device, memory_format=memory_format) for s in shapes]
 
 
 def _save(ctx, inputs, output) -> None:
-    features, rois, levels, _, _, ctx.with_argmax = inputs
+    features, rois, levels, _, _, ctx.with_argmax, ctx.version = inputs
     ctx.save_for_backward(rois, levels, output[1])
     ctx.mark_non_differentiable(output[1])
     ctx.feature_shapes = [size for feature in features for size in feature.shape]
@@ -85,8 +87,9 @@ def _backward(ctx, grad, _):
     if not ctx.with_argmax:
         raise RuntimeError("with_argmax: must be True in fasterfpn::roi_max_pool for its gradient")
     saved = ctx.saved_tensors
-    grads = torch.ops.fasterfpn.roi_max_pool_backward(grad, *saved, ctx.feature_shapes, ctx.channels_last)
-    return grads, None, None, None, None, None
+    layout = ctx.feature_shapes, ctx.channels_last
+    grads = torch.ops.fasterfpn.roi_max_pool_backward(grad, *saved, *layout, ctx.version)
+    return grads, None, None, None, None, None, None
 
 
 def _refuse_second_derivative(ctx, *_):

@@ -1,13 +1,32 @@
 """What the operators' tests share: the back ends of this machine, and random inputs that lie on boundaries."""
 
+from contextlib import AbstractContextManager
+
 import pytest
 import torch
 from hypothesis import strategies as st
 
-from fasterfpn.ops import library
+from fasterfpn.ops import library, use_backend
 
 BUILT = pytest.mark.skipif(not library.load(), reason="the compiled operators are not built")
 BACKENDS = pytest.mark.parametrize("backend", [pytest.param("native", marks=BUILT), "reference"])
+
+
+def kernels(operator: str) -> pytest.MarkDecorator:
+    """Parametrises a test over everything here that can run `operator` on CPU tensors: `with running(kernel): ...`"""
+    versions = [f"{operator} v{version + 1}" for version in range(library.VERSIONS[operator]["cpu"])]
+    return pytest.mark.parametrize("kernel", ["reference", *(pytest.param(name, marks=BUILT) for name in versions)])
+
+
+def running(kernel: str) -> AbstractContextManager[None]:
+    """Runs the operators on one of `kernels`."""
+    if kernel == "reference":
+        return use_backend("reference")
+    operator, version = kernel.split(" v")
+    return use_backend("native", **{operator: int(version)})
+
+
+NMS_KERNELS, POOLING_KERNELS = kernels("nms"), kernels("roi_max_pool")
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 THRESHOLDS = (0.0, 0.2, 1 / 3, 0.5, 0.7, 1.0)
 COUNTS = (0, 1, 2, 3, 20, 63, 64, 65)

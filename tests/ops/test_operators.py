@@ -25,7 +25,7 @@ def tracked():
 @BUILT
 @pytest.mark.parametrize("segments", [None, SEGMENTS])
 def test_opcheck_nms(segments):
-    torch.library.opcheck(torch.ops.fasterfpn.nms.default, (BOXES, SCORES, segments, 0.5))
+    torch.library.opcheck(torch.ops.fasterfpn.nms.default, (BOXES, SCORES, segments, 0.5, 0))
 
 
 @BUILT
@@ -33,16 +33,16 @@ def test_opcheck_nms(segments):
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_opcheck_roi_max_pool(with_argmax, memory_format):
     features = [f.contiguous(memory_format=memory_format).requires_grad_(with_argmax) for f in FEATURES]
-    arguments = features, ROIS, LEVELS, SCALES, 2, with_argmax
+    arguments = features, ROIS, LEVELS, SCALES, 2, with_argmax, 0
     torch.library.opcheck(torch.ops.fasterfpn.roi_max_pool.default, arguments)
 
 
 @BUILT
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_opcheck_roi_max_pool_backward(channels_last):
-    values, argmax = torch.ops.fasterfpn.roi_max_pool(FEATURES, ROIS, LEVELS, SCALES, 2, True)
+    values, argmax = torch.ops.fasterfpn.roi_max_pool(FEATURES, ROIS, LEVELS, SCALES, 2, True, 0)
     shapes = [size for feature in FEATURES for size in feature.shape]
-    arguments = torch.ones_like(values), ROIS, LEVELS, argmax, shapes, channels_last
+    arguments = torch.ones_like(values), ROIS, LEVELS, argmax, shapes, channels_last, 0
     torch.library.opcheck(torch.ops.fasterfpn.roi_max_pool_backward.default, arguments)
 
 
@@ -80,7 +80,7 @@ def test_second_derivative_is_refused_not_wrong():
     gradient, _ = torch.autograd.grad(values, features, upstream, create_graph=True)
     with pytest.raises(RuntimeError, match="once"):
         gradient.sum().backward()
-    features, arguments = tracked(), (ROIS, LEVELS, SCALES, 2, False)
+    features, arguments = tracked(), (ROIS, LEVELS, SCALES, 2, False, 0)
     with pytest.raises(RuntimeError, match="with_argmax"):
         torch.ops.fasterfpn.roi_max_pool(features, *arguments)[0].sum().backward()
 
@@ -176,7 +176,7 @@ def uses_meta(arguments):
 @pytest.mark.parametrize("name, bad", BAD_NMS)
 def test_nms_names_the_bad_argument(backend, name, bad):
     with ops.use_backend(backend), pytest.raises(ValueError, match=f"^{name}"):
-        ops.batched_nms(**GOOD_NMS | bad)
+        ops.batched_nms(**GOOD_NMS | bad, version=0)
 
 
 @BACKENDS
@@ -192,9 +192,9 @@ def test_the_kernels_check_for_themselves(name, bad):
     """Called under torch.ops, without the Python around them."""
     with pytest.raises((ValueError, RuntimeError), match=name):
         if name in GOOD_NMS:
-            torch.ops.fasterfpn.nms(**GOOD_NMS | bad)
+            torch.ops.fasterfpn.nms(**GOOD_NMS | bad, version=0)
         else:
-            torch.ops.fasterfpn.roi_max_pool(**GOOD_POOLING | bad, with_argmax=True)
+            torch.ops.fasterfpn.roi_max_pool(**GOOD_POOLING | bad, with_argmax=True, version=0)
 
 
 @BUILT
@@ -220,9 +220,9 @@ def test_backward_names_the_bad_argument(name, bad):
     shapes = [size for feature in FEATURES for size in feature.shape]
     argmax = torch.zeros(3, 3, 2, 2, dtype=torch.int32)
     good = dict(grad=torch.ones(3, 3, 2, 2), rois=ROIS, levels=LEVELS, argmax=argmax, feature_shapes=shapes)
-    torch.ops.fasterfpn.roi_max_pool_backward(**good, channels_last=True)
+    torch.ops.fasterfpn.roi_max_pool_backward(**good, channels_last=True, version=0)
     with pytest.raises((ValueError, RuntimeError), match=name):
-        torch.ops.fasterfpn.roi_max_pool_backward(**good | bad, channels_last=True)
+        torch.ops.fasterfpn.roi_max_pool_backward(**good | bad, channels_last=True, version=0)
 
 
 # ------------------------------------------------------------------------------------------------ choice of back end

@@ -8,16 +8,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_cases import BACKENDS, BUILT, DTYPES, feature_map, generator, pooling_cases, seeds
+from operator_cases import BUILT, DTYPES, POOLING_KERNELS, feature_map, generator, pooling_cases, running, seeds
 
-from fasterfpn.ops import multiscale_roi_max_pool, reference, roi_max_pool, use_backend
+from fasterfpn.ops import backend, multiscale_roi_max_pool, reference, roi_max_pool
 
 
-def pool(backend, case):
+def pool(kernel, case):
     """Values and arg-max of a case on a back end."""
-    if backend == "reference":
+    if kernel == "reference":
         return reference.roi_max_pool(*case)
-    return torch.ops.fasterfpn.roi_max_pool(*case, True)
+    with running(kernel):
+        return torch.ops.fasterfpn.roi_max_pool(*case, True, backend.version("roi_max_pool"))
 
 
 def nearest(x):
@@ -54,42 +55,42 @@ def by_definition(features, rois, levels, scales, size):
     return values, argmax
 
 
-@BACKENDS
+@POOLING_KERNELS
 @given(st.data())
-def test_definition(backend, data):
+def test_definition(kernel, data):
     case = data.draw(pooling_cases(max_rois=2).filter(lambda case: case[0][0].shape[1] < 3 and case[4] < 5))
-    values, argmax = pool(backend, case)
+    values, argmax = pool(kernel, case)
     expected_values, expected_argmax = by_definition(*case)
     assert torch.equal(values.double(), expected_values)
     assert torch.equal(argmax.long(), expected_argmax)
 
 
-@BUILT
+@POOLING_KERNELS
 @given(pooling_cases(DTYPES))
-def test_native_equals_reference(case):
-    values, argmax = pool("native", case)
+def test_equals_reference(kernel, case):
+    values, argmax = pool(kernel, case)
     reference_values, reference_argmax = pool("reference", case)
     assert values.dtype == reference_values.dtype == case[0][0].dtype
     assert argmax.dtype == reference_argmax.dtype == torch.int32
     assert torch.equal(values, reference_values)
     assert torch.equal(argmax, reference_argmax)
-    unrecorded, nothing = torch.ops.fasterfpn.roi_max_pool(*case, False)
+    unrecorded, nothing = torch.ops.fasterfpn.roi_max_pool(*case, False, 0)
     assert torch.equal(unrecorded, values) and nothing.numel() == 0
     assert torch.equal(multiscale_roi_max_pool(*case), values)
 
 
-@BACKENDS
+@POOLING_KERNELS
 @given(pooling_cases(DTYPES), seeds)
-def test_gradient_goes_to_the_argmax(backend, case, seed):
+def test_gradient_goes_to_the_argmax(kernel, case, seed):
     """Each bin's gradient arrives whole at its cell; small integers are summed exactly in every type, so their sum is
     kept."""
     features, rois, levels, scales, size = case
     features = [feature.detach().requires_grad_() for feature in features]
-    with use_backend(backend):
+    with running(kernel):
         values = multiscale_roi_max_pool(features, rois, levels, scales, size)
     upstream = torch.randint(-2, 3, values.shape, generator=generator(seed)).to(values.dtype)
     gradients = torch.autograd.grad(values, features, upstream)
-    _, argmax = pool(backend, case)
+    _, argmax = pool(kernel, case)
     expected = [np.zeros((*feature.shape[:2], feature[0, 0].numel())) for feature in features]
     for r, c, i, j in np.argwhere(argmax.numpy() >= 0):
         expected[levels[r]][int(rois[r, 0]), c, argmax[r, c, i, j]] += upstream[r, c, i, j].item()
@@ -100,9 +101,9 @@ def test_gradient_goes_to_the_argmax(backend, case, seed):
     assert total == upstream.double()[argmax >= 0].sum()
 
 
-@BACKENDS
+@POOLING_KERNELS
 @given(seeds, st.integers(0, 5), st.integers(0, 5), st.sampled_from(("contiguous", "channels_last")))
-def test_commutes_with_shifts_by_whole_strides(backend, seed, right, down, layout):
+def test_commutes_with_shifts_by_whole_strides(kernel, seed, right, down, layout):
     rng, stride = generator(seed), 4
     feature = feature_map(rng, (2, 3, 16, 16), torch.float32, layout, "ties")
     corners = torch.randint(0, 15 * stride - 2, (6, 2, 2), generator=rng) * 0.5  # at most 29 px: inside the map
@@ -110,20 +111,20 @@ def test_commutes_with_shifts_by_whole_strides(backend, seed, right, down, layou
     rois = torch.cat((batch, corners.amin(1), corners.amax(1)), dim=1)
     shifted = torch.nn.functional.pad(feature, (right, 0, down, 0), value=100.0)
     moved = rois + stride * torch.tensor([0.0, right, down, right, down])
-    with use_backend(backend):
+    with running(kernel):
         before, after = roi_max_pool(feature, rois, 1 / stride), roi_max_pool(shifted, moved, 1 / stride)
     assert torch.equal(before, after)
 
 
-@BACKENDS
-def test_corners_round_half_away_from_zero(backend):
+@POOLING_KERNELS
+def test_corners_round_half_away_from_zero(kernel):
     """On a ramp the maximum of a 1 x 1 pooling is its last cell. Half to even would take (.5, .5, 4.5, 4.5) to 0..4."""
     ramp = torch.arange(100.0).view(1, 1, 10, 10)
     for high, cell in ((4.5, 5), (4.4999995, 4), (2.5, 3), (0.5, 1), (0.49999997, 0), (-0.49999997, 0)):
-        with use_backend(backend):
+        with running(kernel):
             value = roi_max_pool(ramp, torch.tensor([[0.0, -3.0, -3.0, high, high]]), 1.0, 1)
         assert value.item() == 11 * cell, high
-    with use_backend(backend):
+    with running(kernel):
         lowest = -roi_max_pool(-ramp, torch.tensor([[0.0, 0.5, 0.5, 4.5, 4.5]]), 1.0, 1)
     assert lowest.item() == 11  # 0.5 to 1: 5 x 5 = 25 cells; half to even would take 0..4
 
@@ -143,31 +144,31 @@ def test_bin_edges_are_those_of_the_working_type(dtype, differing, first):
     assert (end - begin >= 1).all()
 
 
-@BACKENDS
-def test_edges_that_float32_rounds_up(backend):
+@POOLING_KERNELS
+def test_edges_that_float32_rounds_up(kernel):
     """57 cells in 7 bins: ceil(7 * (57 / 7)) is 58 in float32, so the last bin sees one cell more; 56 in 7 does not."""
     ramp = torch.arange(100.0).view(1, 1, 1, 100)
     rois = torch.tensor([[0.0, 0.0, 0.0, 56.0, 0.0], [0.0, 0.0, 0.0, 55.0, 0.0]])
-    with use_backend(backend):
+    with running(kernel):
         assert roi_max_pool(ramp, rois, 1.0)[:, 0, 0, -1].tolist() == [57, 55]
         assert roi_max_pool(ramp, rois.double(), 1.0)[0, 0, 0, -1] == math.ceil(7 * (57 / 7)) - 1
 
 
-@BACKENDS
-def test_corners_are_clamped_to_2_24_cells(backend):
+@POOLING_KERNELS
+def test_corners_are_clamped_to_2_24_cells(kernel):
     """From 10 - 2^24 to 2^24 in two bins: the middle, in float32 cell 6, is on the map."""
     ramp = torch.arange(10.0).view(1, 1, 1, 10)
-    with use_backend(backend):
+    with running(kernel):
         values = roi_max_pool(ramp, torch.tensor([[0.0, 10 - 2.0**24, 0.0, 1e30, 0.0]]), 1.0, 2)
     assert values[0, 0, 0].tolist() == [5, 9]
 
 
-@BACKENDS
-def test_degenerates(backend):
+@POOLING_KERNELS
+def test_degenerates(kernel):
     ramp = torch.arange(1.0, 37.0).view(1, 1, 6, 6).requires_grad_()
     outside, inverted = [0.0, 50.0, 50.0, 60.0, 60.0], [0.0, 3.0, 0.0, 2.9, 5.0]
     huge, point = [0.0, -3e38, -3e38, 3e38, 3e38], [0.0, 2.0, 3.0, 2.0, 3.0]
-    with use_backend(backend):
+    with running(kernel):
         zeros = roi_max_pool(ramp, torch.tensor([outside, inverted]), 1.0, 2)
         assert not zeros.any()
         assert not torch.autograd.grad(zeros.sum(), ramp)[0].any()
@@ -182,8 +183,8 @@ def test_degenerates(backend):
         assert roi_max_pool(torch.ones(1, 0, 5, 5), torch.tensor([point]), 1.0).shape == (1, 0, 7, 7)
 
 
-@BACKENDS
-def test_gradcheck(backend):
+@POOLING_KERNELS
+def test_gradcheck(kernel):
     rng = generator(0)
     features = [torch.randperm(2 * 2 * n * n, generator=rng).double().view(2, 2, n, n) for n in (6, 3)]
     features[0] = features[0].contiguous(memory_format=torch.channels_last)
@@ -191,7 +192,7 @@ def test_gradcheck(backend):
     levels = torch.tensor([0, 1, 0, 1])
     for feature in features:
         feature.requires_grad_()
-    with use_backend(backend):
+    with running(kernel):
         assert torch.autograd.gradcheck(
             lambda *maps: multiscale_roi_max_pool(maps, rois, levels, (0.25, 0.125), 2), features
         )
@@ -236,6 +237,6 @@ def test_more_cells_than_int32_counts():
     side = 46341
     feature = torch.ones(1, 1, 1, 1).expand(1, 1, side, side)
     rois = torch.tensor([[0.0, side, side, side, side], [0.0, side - 1, side - 1, side - 1, side - 1]])
-    values, argmax = torch.ops.fasterfpn.roi_max_pool([feature], rois, torch.zeros(2).long(), [1.0], 1, True)
+    values, argmax = torch.ops.fasterfpn.roi_max_pool([feature], rois, torch.zeros(2).long(), [1.0], 1, True, 0)
     assert values.flatten().tolist() == [0, 1]
     assert argmax.flatten().tolist() == [-1, side * side - 1]
