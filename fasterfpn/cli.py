@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 import tyro
@@ -38,3 +41,13 @@ def checked_device(name: str) -> torch.device:
             f"--device {name}: {str(error).splitlines()[0]}; python -m fasterfpn.doctor shows what there is"
         ) from error
     return device
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON; an existing file is replaced only by a whole one. Raises `InputError` where it cannot be written."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); give another path") from error

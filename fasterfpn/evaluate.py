@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 import tyro
 from torch.utils.data import ConcatDataset, Dataset
 
-from fasterfpn.cli import checked_device
+from fasterfpn.cli import checked_device, write_json
 from fasterfpn.cli import run as run_command
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
@@ -66,7 +65,7 @@ def main(
     print(summary_table(figures))
     if json_file is not None:
         content = {"run": str(run), "data": selection.data, "split": selection.split, **without_nan(figures)}
-        json_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(json_file, content)
 
 
 def select_images(trained_on: DataConfig, data: str | None, split: Split | None, classes: Sequence[str]) -> Selection:

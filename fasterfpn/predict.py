@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from fasterfpn.cli import checked_device
+from fasterfpn.cli import checked_device, write_json
 from fasterfpn.cli import run as run_command
 from fasterfpn.data.images import is_image, read_image
 from fasterfpn.engine.checkpoint import checkpoint_path, load_detector
@@ -54,7 +53,7 @@ def main(
             for image, picture in zip(tqdm(images, desc="detect", unit="image"), pictures, strict=True)
         ]
         content = {"run": str(run), "score": score, "classes": detector.classes, "images": records}
-        (out / "detections.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(out / "detections.json", content)
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error.strerror or error}); give another folder") from error
     print(report(records, score, out))

@@ -7,7 +7,6 @@ last.safetensors, metrics.json (the test part, read once) and pictures/ of detec
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from fasterfpn.cli import checked_device, run
+from fasterfpn.cli import checked_device, run, write_json
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.checkpoint import load_detector
@@ -71,12 +70,13 @@ def train(
             part[index]  # before anything is written: one that does not decode stops here
     folder = new_run_folder(out)
     (folder / "problems.txt").write_text("".join(f"{problem}\n" for problem in splits.problems), encoding="utf-8")
-    (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
+    write_json(folder / "config.json", asdict(config))
     trainer = Trainer(detector, splits, config, folder)
     millions = sum(parameter.numel() for parameter in trainer.parameters) / 1e6
     threads = torch.get_num_threads()
     print(f"{folder}: {millions:.1f} M parameters to train on {device}, {threads} threads, {trainer.dtype}")
     outcome = trainer.run()
+    write_json(folder / "config.json", asdict(trainer.config))
     report(load_detector(folder, device), splits, outcome, folder)
 
 
@@ -88,7 +88,7 @@ def report(detector: Detector, splits: Splits, outcome: Outcome, folder: Path) -
     figures = summary(detections, targets, detector.classes)
     training = without_nan(asdict(outcome)) | {"threads": torch.get_num_threads(), "device": str(device)}
     content = {"test": without_nan(figures), "training": training}
-    (folder / "metrics.json").write_text(json.dumps(content, indent=2) + "\n")
+    write_json(folder / "metrics.json", content)
     pictures = folder / "pictures"
     pictures.mkdir(exist_ok=True)
     for index in range(0, len(splits.test), max(1, -(-len(splits.test) // PICTURES))):  # spread over the whole part

@@ -1,6 +1,7 @@
 """Checkpoints: safetensors files that hold weights, configuration and class names, alone enough to detect.
 
 Nothing in them is executed. A run folder holds `model.safetensors` (best on validation) and `last.safetensors`.
+Inside: the tensors under the detector's own names; metadata `format`, `config` (JSON), `classes` (JSON list), `step`.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, detector: Detector, config: Config, step: int) -> None:
-    """Write the detector's weights with `config`, class names and `step`; an existing file is replaced only by a
-    whole one."""
+    """Write weights, `config`, class names and `step`; an existing file is replaced only by a whole one.
+
+    Raises `FloatingPointError`, writing nothing, where a weight is not finite.
+    """
     metadata = {
         "format": "fasterfpn",
         "config": config_to_json(config),
@@ -42,6 +45,9 @@ def save_checkpoint(path: Path, detector: Detector, config: Config, step: int) -
         "step": str(step),
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
+    for name, weight in weights.items():
+        if not weight.isfinite().all():
+            raise FloatingPointError(f"the weights {name} are not finite")
     partial = path.with_name(path.name + ".partial")
     save_file(weights, partial, metadata)
     os.replace(partial, path)
@@ -61,8 +67,7 @@ def checkpoint_path(run: Path | str) -> Path:
 
 
 def read_checkpoint(run: Path | str) -> Checkpoint:
-    """Read a run folder's or a file's checkpoint. Raises `InputError` for anything that `save_checkpoint` did not
-    write."""
+    """Read a run folder's or a file's checkpoint. Raises `InputError` for what `save_checkpoint` did not write."""
     path = checkpoint_path(run)
     try:
         with safe_open(path, "pt") as file:

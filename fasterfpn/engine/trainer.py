@@ -2,6 +2,8 @@
 
 A run folder fills with losses.csv (a line every 50 steps, fig. 10), last.safetensors (every epoch and on Ctrl-C),
 model.safetensors (best on validation) and validation.csv.
+
+A step is one batch of `batch_size` images and one move of the optimiser; steps count from 1 once they are done.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,44 +73,60 @@ class Trainer:
         ):
             try:
                 while self.budget.total is None or self.budget.done < self.budget.total:
-                    batch = next(self.batches)
-                    losses = self.step(batch)
-                    self.budget.tick()
-                    log.add(self.budget.done, self.epoch(), self.rate, losses)
-                    self.show(bar, losses, len(batch.images))
-                    self.milestones(batch)
+                    batch, number = next(self.batches), self.budget.done + 1
+                    try:
+                        losses = self.step(batch)
+                        self.count_step()
+                        log.add(self.budget.done, self.epoch(), self.rate, losses)
+                        self.show(bar, losses, len(batch.images))
+                        self.milestones()
+                    except FloatingPointError as error:
+                        raise self.diverged(number, batch, error) from error
             except KeyboardInterrupt:
-                save_checkpoint(self.folder / LAST, self.detector, self.config, self.budget.done)
+                self.save(LAST)
                 tqdm.write(f"stopped after {self.budget.done} steps; weights saved in {self.folder / LAST}")
                 raise
             seconds = bar.format_dict["elapsed"]
-        save_checkpoint(self.folder / LAST, self.detector, self.config, self.budget.done)
+        self.save(LAST)
         return Outcome(self.budget.done, seconds, self.best_step, self.best_mAP)
 
     def step(self, batch: Batch) -> dict[str, float]:
-        """One step of the optimiser on one batch; returns its losses. Raises `InputError` when they are not finite."""
+        """One step of the optimiser on one batch; returns its losses.
+
+        Raises `FloatingPointError`, before the weights change, when they or the gradient are not finite.
+        """
         settings = self.config.training
         self.rate = learning_rate(settings, self.budget.done, self.budget.total)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
         images = [image.to(self.device) for image in batch.images]
         targets = [{name: value.to(self.device) for name, value in target.items()} for target in batch.targets]
-        try:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-                losses = self.detector(images, targets)
-            values = {name: losses[name].item() for name in LOSSES}
-            for name, value in values.items():
-                if not math.isfinite(value):
-                    raise FloatingPointError(f"{name} is {value}")
-            self.optimizer.zero_grad(set_to_none=True)
-            losses["total_loss"].backward()
-            norm = nn.utils.clip_grad_norm_(self.parameters, settings.clip_norm or math.inf)
-            if not norm.isfinite():
-                raise FloatingPointError(f"the gradient's norm is {norm.item()}")
-        except FloatingPointError as error:
-            raise self.diverged(self.budget.done + 1, batch, error) from error
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            losses = self.detector(images, targets)
+        values = {name: losses[name].item() for name in LOSSES}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(f"{name} is {value}")
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["total_loss"].backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, settings.clip_norm or math.inf)
+        if not norm.isfinite():
+            raise FloatingPointError(f"the gradient's norm is {norm.item()}")
         self.optimizer.step()
         return values
+
+    def count_step(self) -> None:
+        """Count the step; once a budget in minutes knows its number of steps, that takes its place in `config`."""
+        known = self.budget.total is not None
+        self.budget.tick()
+        if self.budget.total is not None and not known:
+            steps = self.budget.total
+            tqdm.write(f"{self.config.training.minutes:g} minutes make {steps} steps; --steps {steps} repeats this run")
+            self.config = replace(self.config, training=replace(self.config.training, steps=steps, minutes=None))
+
+    def save(self, name: str) -> None:
+        """Write the checkpoint file `name` of this moment."""
+        save_checkpoint(self.folder / name, self.detector, self.config, self.budget.done)
 
     def diverged(self, step: int, batch: Batch, reason: FloatingPointError) -> InputError:
         """What to tell the user when numbers are no longer finite. The weights of that moment are never saved."""
@@ -120,11 +138,11 @@ class Trainer:
             f"--learning-rate{kept}"
         )
 
-    def milestones(self, batch: Batch) -> None:
+    def milestones(self) -> None:
         """After a step: the epoch's checkpoint, and the validation where one of them is due."""
         done, total = self.budget.done, self.budget.total
         if done % self.steps_per_epoch == 0:
-            save_checkpoint(self.folder / LAST, self.detector, self.config, done)
+            self.save(LAST)
         if total is None:
             return
         due = [
@@ -157,7 +175,7 @@ class Trainer:
             tqdm.write(f"step {self.budget.done}: validation mAP {100 * figure:.1f} % on {len(self.validation)} images")
         if math.isnan(figure) or figure > self.best_mAP:
             self.best_step, self.best_mAP = self.budget.done, figure
-            save_checkpoint(self.folder / BEST, self.detector, self.config, self.budget.done)
+            self.save(BEST)
 
     def epoch(self) -> float:
         """Visits of every image so far."""
@@ -198,13 +216,19 @@ class LossLog:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if self.window:
+            self.write()  # what came after the last whole window
         self.file.close()
 
     def add(self, step: int, epoch: float, rate: float, losses: dict[str, float]) -> None:
         """Take a step's losses; write a line where one is due, at once onto the disk."""
         self.window.append(losses)
+        self.latest = [step, f"{epoch:.3f}", f"{rate:.6g}"]
         if step % self.every == 0:
-            means = [sum(entry[name] for entry in self.window) / len(self.window) for name in LOSSES]
-            self.writer.writerow([step, f"{epoch:.3f}", f"{rate:.6g}", *(f"{mean:.5f}" for mean in means)])
-            self.file.flush()
-            self.window.clear()
+            self.write()
+
+    def write(self) -> None:
+        means = [sum(entry[name] for entry in self.window) / len(self.window) for name in LOSSES]
+        self.writer.writerow([*self.latest, *(f"{mean:.5f}" for mean in means)])
+        self.file.flush()
+        self.window.clear()

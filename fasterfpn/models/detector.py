@@ -74,8 +74,7 @@ class Detector(nn.Module):
 
 
 def check_targets(targets: Sequence[Target], images: int, classes: int) -> None:
-    """Raise `ValueError` unless there is one target an image, with float (G, 4) boxes x1 < x2, y1 < y2 and labels in
-    1..classes."""
+    """Raise `ValueError` unless each image has a target: float (G, 4) boxes, x1 < x2, y1 < y2, labels in 1..classes."""
     if len(targets) != images:
         raise ValueError(f"targets: {len(targets)} for {images} images")
     for index, target in enumerate(targets):
@@ -95,8 +94,7 @@ def check_targets(targets: Sequence[Target], images: int, classes: int) -> None:
 
 
 def build_detector(config: DetectorConfig, classes: Sequence[str], seed: int = 0) -> Detector:
-    """A detector with fresh weights drawn from `seed`, in training mode. The caller's own random state is left as it
-    was."""
+    """A detector with fresh weights drawn from `seed`, in training mode. The caller's random state is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         detector = Detector(config, classes)

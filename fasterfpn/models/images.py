@@ -40,8 +40,7 @@ class ImageBatch:
 
 
 def network_size(size: Size, config: ImageConfig) -> Size:
-    """(h, w) after resizing: the shorter side becomes `image_min_side`, unless the longer would pass
-    `image_max_side`."""
+    """(h, w) after resizing: the shorter side to `image_min_side`, unless the longer would pass `image_max_side`."""
     scale = min(config.image_min_side / min(size), config.image_max_side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 

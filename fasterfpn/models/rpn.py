@@ -45,9 +45,8 @@ class RPNHead(nn.Module):
         logits, deltas = [], []
         for feature in pyramid:
             hidden = F.relu(self.conv(feature))
-            wide = torch.promote_types(
-                hidden.dtype, torch.float32
-            )  # autocast ends here: ranks and boxes need the digits
+            # Autocast ends here: ranks and boxes need the digits.
+            wide = torch.promote_types(hidden.dtype, torch.float32)
             logits.append(self.logits(hidden).permute(0, 2, 3, 1).flatten(1).to(wide))
             deltas.append(self.deltas(hidden).permute(0, 2, 3, 1).reshape(len(feature), -1, 4).to(wide))
         return logits, deltas
@@ -65,16 +64,17 @@ class RPN(nn.Module):
     def forward(
         self, pyramid: list[Tensor], batch: ImageBatch, truth: list[Tensor] | None, generator: torch.Generator
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """`truth`: ground-truth boxes (Gi, 4) of each image, or None when detecting. Returns proposals and (in
-        training) losses."""
+        """`truth`: ground-truth boxes (Gi, 4) of each image, or None when detecting.
+
+        Returns proposals and, in training, losses.
+        """
         logits, deltas = self.head(pyramid)
         anchors = self.anchors(pyramid, batch.pixels.shape[-2:])
         proposals = self.propose(logits, deltas, anchors, batch.sizes)
         if truth is None:
             return proposals, {}
-        return proposals, self.loss(
-            torch.cat(logits, 1), torch.cat(deltas, 1), torch.cat(anchors), truth, batch.sizes, generator
-        )
+        everywhere = torch.cat(logits, 1), torch.cat(deltas, 1), torch.cat(anchors)
+        return proposals, self.loss(*everywhere, truth, batch.sizes, generator)
 
     def anchors(self, pyramid: list[Tensor], image_size: Size) -> list[Tensor]:
         """Anchors (Hl Wl A, 4) of each level for features of these sizes."""
@@ -98,15 +98,15 @@ class RPN(nn.Module):
     ) -> list[Tensor]:
         """Decode the best-scored anchors of each level, clip, NMS per image and level, keep the best of all levels.
 
-        Raises `FloatingPointError` where a logit or delta among them is not finite: training has diverged.
+        Anchors centred in padding propose nothing. Raises `FloatingPointError` where a logit or delta among them is not
+        finite: training has diverged.
         """
         config = self.config
         count = config.rpn_pre_nms_train if self.training else config.rpn_pre_nms_test
         scores, boxes, segments = [], [], []
-        mixed = len(set(sizes)) > 1
         for level, (logit, delta, anchor) in enumerate(zip(logits, deltas, anchors, strict=True)):
-            if mixed:
-                logit = logit.masked_fill(~torch.stack([_centred_inside(anchor, size) for size in sizes]), -torch.inf)
+            inside = torch.stack([_centred_inside(anchor, size) for size in sizes])
+            logit = logit.masked_fill(~inside, -torch.inf)
             best, index = logit.topk(min(count, logit.shape[1]), dim=1)
             delta = delta.gather(1, index[..., None].expand(-1, -1, 4))
             scores.append(best)
@@ -137,21 +137,21 @@ class RPN(nn.Module):
         config = self.config
         sampled_logits, labels, sampled_deltas, targets = [], [], [], []
         for logit, delta, boxes, size in zip(logits, deltas, truth, sizes, strict=True):
+            inside = _centred_inside(anchors, size).nonzero()[:, 0]  # padding is no background to learn from
             label, matched = match_anchors(
-                anchors,
+                anchors[inside],
                 boxes,
                 config.rpn_background_iou,
                 config.rpn_foreground_iou,
                 best_for_each=True,
                 every_tie=config.rpn_every_tie,
             )
-            label = label.masked_fill(~_centred_inside(anchors, size), -1)  # padding is no background to learn from
             positive, negative = sample_balanced(label, config.rpn_sample, config.rpn_positive_fraction, generator)
             sample = torch.cat([positive, negative])
-            sampled_logits.append(logit[sample])
+            sampled_logits.append(logit[inside[sample]])
             labels.append(label[sample])
-            sampled_deltas.append(delta[positive])
-            targets.append(encode_boxes(boxes[matched[positive]], anchors[positive]))
+            sampled_deltas.append(delta[inside[positive]])
+            targets.append(encode_boxes(boxes[matched[positive]], anchors[inside[positive]]))
         label = torch.cat(labels).to(logits.dtype)
         cls_loss, loc_loss = rpn_losses(
             torch.cat(sampled_logits), label, torch.cat(sampled_deltas), torch.cat(targets), config.rpn_beta

@@ -1,4 +1,4 @@
-"""Others' weights in and out: state dicts under torchvision's names, from a file, a URL or ImageNet.
+"""Others' weights in and out: state dicts under torchvision's names. Files and downloads: engine/initial_weights.py.
 
 A state dict maps names to tensors. Three layouts are understood: a ResNet classifier's (`layer1.0.conv1.weight`,
 `fc.weight`), a whole torchvision Faster R-CNN's (`backbone.body.layer1.0.conv1.weight`, `rpn.head.cls_logits.weight`),
@@ -8,15 +8,10 @@ taken, or skipped with a reason.
 
 from __future__ import annotations
 
-import hashlib
 import re
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
-from pathlib import Path
-from urllib.parse import urlparse
 
 import torch
 from torch import Tensor, nn
@@ -24,15 +19,6 @@ from torch import Tensor, nn
 from fasterfpn.errors import InputError
 from fasterfpn.models.detector import Detector
 from fasterfpn.models.norms import FrozenBatchNorm
-
-# torchvision's ImageNet classifiers (its IMAGENET1K_V1), by depth; eight digits of the file's SHA-256 end its name.
-IMAGENET = {
-    18: "https://download.pytorch.org/models/resnet18-f37072fd.pth",
-    34: "https://download.pytorch.org/models/resnet34-b627a593.pth",
-    50: "https://download.pytorch.org/models/resnet50-0676ba61.pth",
-    101: "https://download.pytorch.org/models/resnet101-63fe2227.pth",
-    152: "https://download.pytorch.org/models/resnet152-394f9c45.pth",
-}
 
 # Our prefix: torchvision's. What follows a prefix is the same on both sides, and so is every shape.
 PREFIXES = {
@@ -183,67 +169,3 @@ def _misfit(key: str, value: object, own: Tensor | None, classes: int) -> str | 
     if "box_predictor" in key or key.startswith(("box_head.logits", "box_head.deltas")):
         return f"a predictor for other classes than the detector's {classes}, which starts anew"
     return f"shape {tuple(value.shape)}, here {tuple(own.shape)}"
-
-
-def read_weights(source: str, depth: int, cache: Path | None = None) -> dict[str, Tensor]:
-    """The state dict of `source`, on the CPU: a file that `torch.save` wrote, its URL, or the word "imagenet".
-
-    "imagenet" is torchvision's classifier of that `depth` (18, 34, 50, 101 or 152). Downloads are kept in `cache`, by
-    default PyTorch's own (`torch.hub.get_dir()`/checkpoints), and taken from there the next time. Where a file's name
-    ends in eight or more hexadecimal digits, as in resnet18-f37072fd.pth, the download's SHA-256 must begin with them.
-    Nothing is unpickled but tensors and plain containers; a state dict under "model" or "state_dict" is looked up.
-
-    Raises `InputError` for an unknown depth, a failed or wrong download, a file that is missing or not a state dict.
-    """
-    if source == "imagenet":
-        if depth not in IMAGENET:
-            depths = ", ".join(map(str, IMAGENET))
-            raise InputError(f"--weights imagenet: none for --depth {depth}, only for {depths}; or take --norm group")
-        source = IMAGENET[depth]
-    if source.startswith(("http://", "https://")):
-        path = download(source, cache or Path(torch.hub.get_dir(), "checkpoints"))
-        try:
-            return _read_file(path)
-        except InputError:
-            path.unlink(missing_ok=True)  # do not offer the same bad file again
-            raise
-    return _read_file(Path(source))
-
-
-def download(url: str, folder: Path) -> Path:
-    """The file of that URL in `folder`, fetched unless there already; written whole or not at all. Or `InputError`."""
-    name = Path(urlparse(url).path).name
-    digits = re.search(r"-([0-9a-f]{8,64})\.[^.]*$", name)
-    if digits is None:  # nothing tells this model.pth from another site's
-        name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
-    path = folder / name
-    if path.is_file():
-        return path
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        print(f"downloading {url} to {path}", file=sys.stderr)
-        torch.hub.download_url_to_file(url, str(path), digits and digits[1], progress=sys.stderr.isatty())
-    except RuntimeError:
-        raise InputError(
-            f"{url}: what came has not the SHA-256 of its name and was not kept; try again, or give --weights FILE"
-        ) from None
-    except (OSError, HTTPException, ValueError) as error:  # no network, no such file there, a full disk, no such URL
-        raise InputError(f"{url}: {error}; download it elsewhere and give --weights FILE") from None
-    return path
-
-
-def _read_file(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise InputError(f"--weights {path}: no such file")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # the unpickler's exceptions are many, and its messages advise to trust the file
-        raise InputError(
-            f"--weights {path}: not a file of tensors; write one with torch.save(model.state_dict(), FILE)"
-        ) from None
-    for key in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(f"--weights {path}: holds no state dict; write one with torch.save(model.state_dict(), FILE)")
-    return content

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fasterfpn.data.splits import Splits
+from fasterfpn.engine import trainer as trainer_module
 from fasterfpn.engine.checkpoint import BEST, LAST, load_detector, read_checkpoint
 from fasterfpn.engine.config import PRESETS, Config
 from fasterfpn.engine.evaluator import detect_all, summary
@@ -138,6 +139,52 @@ def test_a_loss_that_is_not_finite_names_step_and_images(tmp_path, where):
     trainer.detector.get_parameter(where).data.fill_(math.nan)
     with pytest.raises(InputError, match=r"^step 1: .*(nan|not finite).*squares-\d, squares-\d"):
         trainer.run()
+
+
+@pytest.mark.parametrize("steps", [2, 6])  # the poisoned step ends an epoch and a validation is due; or only later
+def test_weights_that_an_optimiser_step_ruins_are_never_saved(tmp_path, steps):
+    """Losses and gradient are finite, the learning rate's step is not."""
+    trainer = make_trainer(make_config(steps=steps, learning_rate=1e38, optimizer="sgd", clip_norm=0.0), tmp_path)
+    with pytest.raises(InputError, match=r"^step \d: .*not finite.*squares-\d"):
+        trainer.run()
+    for name in (BEST, LAST):
+        if (tmp_path / name).exists():
+            assert all(weight.isfinite().all() for weight in read_checkpoint(tmp_path / name).weights.values())
+
+
+def test_the_checkpoint_of_the_best_validation_is_kept(tmp_path, monkeypatch):
+    figures = iter([0.2, 0.7, 0.7, 0.4, math.nan])
+    monkeypatch.setattr(trainer_module, "summary", lambda *_: {"mAP_area": next(figures)})
+    outcome = make_trainer(make_config(steps=8, validations=4), tmp_path).run()
+    assert (outcome.best_step, outcome.best_mAP) == (4, 0.7)  # the first of equals
+    assert read_checkpoint(tmp_path / BEST).step == 4 and read_checkpoint(tmp_path / LAST).step == 8
+    with (tmp_path / "validation.csv").open() as file:
+        assert [(int(row["step"]), float(row["mAP_area"])) for row in csv.DictReader(file)] == [
+            (2, 0.2),
+            (4, 0.7),
+            (6, 0.7),
+            (8, 0.4),
+        ]
+
+
+def test_a_checkpoint_every_epoch(tmp_path, monkeypatch):
+    steps = []
+    monkeypatch.setattr(Trainer, "save", lambda trainer, name: steps.append((name, trainer.budget.done)))
+    make_trainer(make_config(steps=7, validations=1), tmp_path).run()  # 4 images in batches of 2: an epoch is 2 steps
+    assert [step for name, step in steps if name == LAST] == [2, 4, 6, 7]
+
+
+def test_losses_after_the_last_whole_window_are_written_too(tmp_path):
+    make_trainer(make_config(steps=5, log_every=3), tmp_path).run()
+    with (tmp_path / "losses.csv").open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == [3, 5]
+
+
+def test_a_budget_in_minutes_is_recorded_as_steps_that_repeat_the_run(tmp_path):
+    trainer = make_trainer(make_config(steps=None, minutes=0.02, warmup_steps=30), tmp_path)
+    outcome = trainer.run()
+    config = read_checkpoint(tmp_path / LAST).config.training
+    assert config.minutes is None and config.steps == outcome.steps == trainer.config.training.steps
 
 
 def test_without_a_validation_part_the_latest_weights_are_kept(tmp_path):

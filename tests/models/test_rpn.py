@@ -174,8 +174,10 @@ def test_the_loss_of_a_sample_of_everything_is_equation_3(images, seed):
 
     samples, cls_sum, loc_sum = 0, 0.0, 0.0
     for logit, delta, boxes, size in zip(logits, deltas, truth, sizes, strict=True):
-        labels, matched = match_anchors(anchors, boxes, 0.3, 0.7, best_for_each=True)
-        labels[~inside(anchors, size)] = -1
+        # Best anchors are looked for in the image alone: one in the padding beside it would be lost.
+        labels, matched = torch.full((2, len(anchors)), -1)
+        within = inside(anchors, size)
+        labels[within], matched[within] = match_anchors(anchors[within], boxes, 0.3, 0.7, best_for_each=True)
         used, positive = labels >= 0, labels == 1
         samples += int(used.sum())
         cls_sum += F.binary_cross_entropy_with_logits(logit[used], labels[used].float(), reduction="sum")
