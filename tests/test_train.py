@@ -3,10 +3,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from fasterfpn import train as train_module
+from fasterfpn.data.config import DataConfig
+from fasterfpn.data.sources import open_source
 from fasterfpn.data.synthetic import write_voc
+from fasterfpn.engine import trainer as trainer_module
+from fasterfpn.engine.config import SMALL, Config
+from fasterfpn.engine.evaluator import detect_all
 
 TINY = [
     *("--steps", "4", "--batch-size", "2", "--validations", "1", "--image-min-side", "64", "--image-max-side", "128"),
@@ -49,6 +56,31 @@ def test_evaluate_gives_the_figures_of_training_from_the_checkpoint_alone(traine
     figures = json.loads((tmp_path / "figures.json").read_text())
     expected = json.loads((folder / "run" / "metrics.json").read_text())["test"]
     assert {name: figures[name] for name in expected} == expected
+
+
+def test_the_test_part_is_detected_on_once_and_at_the_end(monkeypatch, tmp_path):
+    parts = []
+
+    def recorded(detector, dataset, *arguments, **options):
+        parts.append(dataset)
+        return detect_all(detector, dataset, *arguments, **options)
+
+    for module in (train_module, trainer_module):
+        monkeypatch.setattr(module, "detect_all", recorded)
+    splits = []
+    monkeypatch.setattr(train_module, "open_source", lambda config: splits.append(open_source(config)) or splits[0])
+    write_voc(tmp_path / "data", 12, seed=5, size=(64, 96), workers=1, progress=False)
+    small = SMALL.model
+    model = replace(
+        small,
+        image=replace(small.image, image_min_side=64, image_max_side=96),
+        backbone=replace(small.backbone, width=16, pyramid_channels=16),
+        box=replace(small.box, box_hidden=16),
+    )
+    training = replace(SMALL.training, steps=4, batch_size=2, validations=2)
+    config = Config(model, DataConfig(data=str(tmp_path / "data")), training)
+    train_module.train(config, out=tmp_path / "run")
+    assert [part is splits[0].test for part in parts] == [False, False, True]
 
 
 def test_an_earlier_run_starts_another(trained, tmp_path):

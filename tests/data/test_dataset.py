@@ -59,12 +59,6 @@ def test_images_are_decoded_once_while_they_fit(samples, reads):
     assert reads == ["i0.png", "i1.png", "i2.png", "i2.png", "i2.png"]
 
 
-def test_a_subset_has_these_samples_in_this_order(samples):
-    dataset = DetectionDataset(samples, "abc", "train").subset([2, 0])
-    assert [dataset.image_name(index) for index in range(len(dataset))] == ["i2.png", "i0.png"]
-    assert dataset.classes == ("a", "b", "c") and dataset[0][1]["labels"].tolist() == [3]
-
-
 def test_an_image_that_changed_or_vanished_is_refused(make, samples):
     make.image(samples[0].image, (50, 50))
     samples[1].image.unlink()

@@ -1,14 +1,10 @@
 """Real data sets, where they are at hand: what is known about them comes out."""
 
-import time
-
 from fasterfpn.data.splits import open_data
 
 
 def test_steel_surfaces(real_data):
-    start = time.perf_counter()
     splits = open_data(real_data("neu-det"))
-    assert time.perf_counter() - start < 20  # one second on an idle machine: no pixel is decoded
     assert len(splits.train) + len(splits.val) == 1440 and len(splits.val) == 144 and len(splits.test) == 360
     assert splits.named_test and splits.problems == ()
     classes = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
