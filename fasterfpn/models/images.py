@@ -5,8 +5,8 @@ each image in the upper left corner, zeros (the mean colour, once normalised) to
 
 Padding is not free: alone, convolutions see zeros beyond the edge at every layer; beside a larger image they see what
 norms and biases make of the zeros. Measured on NEU-DET (mAP of 100 validation images, 64.8 % alone): 63.4 % beside an
-image twice as tall, 60.1 % beside one twice as wide; on BCCD 87.2 % alone, 86.8 and 87.2 %. So evaluation batches images
-of one size only, where each gives what it gives alone, and training groups portrait and landscape.
+image twice as tall, 60.1 % beside one twice as wide; on BCCD 87.2 % alone, 86.8 and 87.2 %. So evaluation batches only
+images of one size, where each gives what it gives alone, and training groups portrait and landscape.
 """
 
 from __future__ import annotations
