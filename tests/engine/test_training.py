@@ -14,6 +14,7 @@ from fasterfpn.engine import trainer as trainer_module
 from fasterfpn.engine.checkpoint import BEST, LAST, load_detector, read_checkpoint
 from fasterfpn.engine.config import PRESETS, Config
 from fasterfpn.engine.evaluator import detect_all, summary
+from fasterfpn.engine.schedule import learning_rate
 from fasterfpn.engine.trainer import LOSSES, Trainer, build_optimizer
 from fasterfpn.errors import InputError
 from fasterfpn.models.detector import build_detector
@@ -165,6 +166,19 @@ def test_the_checkpoint_of_the_best_validation_is_kept(tmp_path, monkeypatch):
             (6, 0.7),
             (8, 0.4),
         ]
+
+
+def test_the_optimiser_moves_at_the_rate_of_the_schedule(tmp_path, monkeypatch):
+    trainer, rates = make_trainer(make_config(steps=4, warmup_steps=9), tmp_path), []
+    move = trainer.optimizer.step
+
+    def recorded():
+        rates.append([group["lr"] for group in trainer.optimizer.param_groups])
+        move()
+
+    monkeypatch.setattr(trainer.optimizer, "step", recorded)
+    trainer.run()
+    assert rates == [[learning_rate(trainer.config.training, step, 4)] * 2 for step in range(4)]
 
 
 def test_a_checkpoint_every_epoch(tmp_path, monkeypatch):
