@@ -61,7 +61,6 @@ class Trainer:
         self.batches: Iterator[Batch] = training_batches(
             splits.train, settings.batch_size, generator, config.data.workers, config.data.flip
         )
-        detector.generator.manual_seed(settings.seed)
         self.best_step, self.best_mAP = 0, -math.inf
 
     def run(self) -> Outcome:

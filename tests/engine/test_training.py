@@ -181,6 +181,18 @@ def test_the_optimiser_moves_at_the_rate_of_the_schedule(tmp_path, monkeypatch):
     assert rates == [[learning_rate(trainer.config.training, step, 4)] * 2 for step in range(4)]
 
 
+@pytest.mark.parametrize("clip_norm", [0.01, 0.0])
+def test_the_gradient_is_clipped_only_where_asked(tmp_path, monkeypatch, clip_norm):
+    trainer, norms = make_trainer(make_config(steps=2, clip_norm=clip_norm), tmp_path), []
+    monkeypatch.setattr(
+        trainer.optimizer,
+        "step",
+        lambda: norms.append(float(torch.stack([p.grad.norm() for p in trainer.parameters]).norm())),
+    )
+    trainer.run()
+    assert norms == pytest.approx([0.01, 0.01], rel=1e-2) if clip_norm else min(norms) > 0.1
+
+
 def test_a_checkpoint_every_epoch(tmp_path, monkeypatch):
     steps = []
     monkeypatch.setattr(Trainer, "save", lambda trainer, name: steps.append((name, trainer.budget.done)))
