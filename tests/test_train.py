@@ -58,7 +58,7 @@ def test_evaluate_gives_the_figures_of_training_from_the_checkpoint_alone(traine
     assert {name: figures[name] for name in expected} == expected
 
 
-def test_the_test_part_is_detected_on_once_and_at_the_end(monkeypatch, tmp_path):
+def test_the_test_part_is_detected_on_once_and_the_steps_that_minutes_made_are_recorded(monkeypatch, tmp_path):
     parts = []
 
     def recorded(detector, dataset, *arguments, **options):
@@ -77,10 +77,12 @@ def test_the_test_part_is_detected_on_once_and_at_the_end(monkeypatch, tmp_path)
         backbone=replace(small.backbone, width=16, pyramid_channels=16),
         box=replace(small.box, box_hidden=16),
     )
-    training = replace(SMALL.training, steps=4, batch_size=2, validations=2)
+    training = replace(SMALL.training, minutes=0.01, batch_size=2, validations=2)
     config = Config(model, DataConfig(data=str(tmp_path / "data")), training)
     train_module.train(config, out=tmp_path / "run")
-    assert [part is splits[0].test for part in parts] == [False, False, True]
+    assert [part is splits[0].test for part in parts] == [False, True]  # 25 steps, the fewest: one validation
+    written, metrics = (json.loads((tmp_path / "run" / f"{name}.json").read_text()) for name in ("config", "metrics"))
+    assert written["training"]["steps"] == metrics["training"]["steps"] and written["training"]["minutes"] is None
 
 
 def test_an_earlier_run_starts_another(trained, tmp_path):

@@ -103,7 +103,7 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             losses = self.detector(images, targets)
         values = {name: losses[name].item() for name in LOSSES}
-        for name, value in values.items():
+        for name, value in reversed(values.items()):  # the parts before their sum
             if not math.isfinite(value):
                 raise FloatingPointError(f"{name} is {value}")
         self.optimizer.zero_grad(set_to_none=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
 import torch
@@ -43,6 +44,7 @@ def test_a_checkpoint_alone_is_enough_to_detect(saved):
     assert loaded.classes == CLASSES and not loaded.training and loaded.config == TINY.model
     (mine,), (theirs,) = detector([image]), loaded([image])
     assert all(torch.equal(mine[name], theirs[name]) for name in ("boxes", "labels", "scores"))
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
     checkpoint = read_checkpoint(path.parent)
     assert checkpoint.step == 12 and checkpoint.config == TINY
 
@@ -54,6 +56,14 @@ def test_a_run_folder_gives_its_best_else_its_last(saved, tmp_path):
     save_checkpoint(tmp_path / BEST, detector, TINY, step=2)
     assert read_checkpoint(tmp_path).step == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == [LAST, BEST]  # nothing partial is left
+
+
+def test_weights_that_are_not_finite_are_not_written(tmp_path):
+    detector = build_detector(TINY.model, CLASSES)
+    detector.box_head.fc6.weight.data[3, 5] = math.nan
+    with pytest.raises(FloatingPointError, match=r"box_head\.fc6\.weight"):
+        save_checkpoint(tmp_path / BEST, detector, TINY, step=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 @given(st.sampled_from(sorted(PRESETS)), st.floats(1e-6, 1), st.integers(1, 64), st.booleans())

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fasterfpn.data.config import DataConfig
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine import trainer as trainer_module
 from fasterfpn.engine.checkpoint import BEST, LAST, load_detector, read_checkpoint
@@ -134,12 +135,37 @@ def test_ctrl_c_saves_the_last_weights(tmp_path):
     assert read_checkpoint(tmp_path).step == 2
 
 
-@pytest.mark.parametrize("where", ["rpn.head.logits.weight", "box_head.logits.bias", "backbone.conv1.weight"])
-def test_a_loss_that_is_not_finite_names_step_and_images(tmp_path, where):
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        ("rpn.head.logits.weight", "the RPN's logits or deltas are not finite"),
+        ("backbone.conv1.weight", "the RPN's logits or deltas are not finite"),
+        ("box_head.logits.bias", "roi_(cls|loc)_loss is nan"),
+    ],
+)
+def test_a_loss_that_is_not_finite_names_step_and_images(tmp_path, where, what):
     trainer = make_trainer(make_config(), tmp_path)
     trainer.detector.get_parameter(where).data.fill_(math.nan)
-    with pytest.raises(InputError, match=r"^step 1: .*(nan|not finite).*squares-\d, squares-\d"):
+    with pytest.raises(InputError, match=rf"^step 1: {what} \(images squares-\d, squares-\d\)"):
         trainer.run()
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(tmp_path):
+    trainer = make_trainer(make_config(), tmp_path)
+    weight = trainer.detector.box_head.logits.weight
+    before = weight.detach().clone()
+    weight.register_hook(lambda gradient: gradient * math.nan)
+    with pytest.raises(InputError, match=r"^step 1: the gradient's norm is nan"):
+        trainer.run()
+    assert torch.equal(weight, before)
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_the_configuration_decides_about_flips(tmp_path, monkeypatch, flip):
+    called = []
+    monkeypatch.setattr(trainer_module, "training_batches", lambda *arguments: called.append(arguments))
+    make_trainer(dataclasses.replace(make_config(), data=DataConfig(flip=flip)), tmp_path)
+    assert called[0][-1] is flip
 
 
 @pytest.mark.parametrize("steps", [2, 6])  # the poisoned step ends an epoch and a validation is due; or only later
