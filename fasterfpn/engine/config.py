@@ -97,7 +97,8 @@ SMALL = Config(
             rpn_pre_nms_train=500, rpn_keep_train=500, rpn_pre_nms_test=300, rpn_keep_test=300, rpn_beta=1 / 9
         ),
         # A score of 1/10 is chance among ten classes: a head that has learnt to find things but not to name them
-        # reports each under every class. 0.12 all but silences it; 0.15 cost 0.2 points of mAP on NEU-DET's validation part.
+        # reports each under every class. 0.12 all but silences it; 0.15 cost 0.2 points of mAP on NEU-DET's validation
+        # part.
         box=BoxHeadConfig(
             box_hidden=256,
             box_sample=128,
