@@ -95,11 +95,13 @@ def find_torch() -> tuple[Path, str]:
 
 def architectures(nvcc: str) -> list[str]:
     """TORCH_CUDA_ARCH_LIST or the default, as a list like ["8.6", "9.0+PTX"] that `nvcc` can compile."""
-    codes = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True, check=True).stdout
-    known = [f"{code[:-1]}.{code[-1]}" for code in re.findall(r"sm_(\d+)\b", codes)]
-    wanted = re.split(r"[;,\s]+", os.environ.get("TORCH_CUDA_ARCH_LIST", "").strip("; "))
-    if wanted == [""]:
-        wanted = [arch for arch in ARCHITECTURES if arch in known]
+    listing = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True)
+    known = [f"{code[:-1]}.{code[-1]}" for code in re.findall(r"sm_(\d+)\b", listing.stdout)]
+    if listing.returncode or not known:
+        stop(f"`{nvcc} --list-gpu-code` fails; it needs CUDA 11.5 or newer. FASTERFPN_CUDA=0 leaves the kernels out.")
+    wanted = re.findall(r"[^;,\s]+", os.environ.get("TORCH_CUDA_ARCH_LIST", ""))
+    if not wanted:
+        wanted = [arch for arch in ARCHITECTURES if arch in known] or known[-1:]
         wanted[-1] += "+PTX"
     for arch in wanted:
         match = re.fullmatch(r"(\d+\.\d)[af]?(\+PTX)?", arch)
@@ -132,6 +134,8 @@ def decide() -> dict:
         return {"built": False, "why": why}
     if cuda == "1" and not nvcc:
         stop("FASTERFPN_CUDA=1, but nvcc is neither in $CUDA_HOME/bin nor on the PATH nor in /usr/local/cuda/bin.")
+    if cuda == "1" and not kernels:
+        stop("FASTERFPN_CUDA=1, but there is no csrc/cuda/*.cu: the sources are not complete.")
     if cuda != "0" and nvcc and kernels:
         part = {"built": True, "nvcc": nvcc, "architectures": architectures(nvcc)}
     elif cuda == "0":
@@ -159,8 +163,8 @@ def compile_kernels(record: dict, library: Path, folder: Path) -> None:
     rules = NINJA.format(**{name: shlex.join(words).replace("$", "$$") for name, words in variables.items()})
     objects = []
     for source in SOURCES:
-        rule = {".cpp": "cxx", ".cu": "nvcc" if nvcc else None}.get(Path(source).suffix)
-        if rule:
+        rule = {".cpp": "cxx", ".cu": "nvcc"}.get(Path(source).suffix)
+        if rule and (nvcc or not source.startswith("csrc/cuda/")):
             objects.append(f"{source}.o")
             rules += f"build {objects[-1]}: {rule} {escape(ROOT / source)}\n"
     rules += f"build {escape(library)}: link {' '.join(objects)}\n"

@@ -146,6 +146,14 @@ def test_cuda_asked_for_without_nvcc_is_one_line(script, monkeypatch):
         script.decide()
 
 
+def test_cuda_asked_for_without_its_sources_is_one_line(project, script):
+    if not script.find_nvcc():
+        pytest.skip("no nvcc")
+    done = build(project, FASTERFPN_CUDA="1")
+    assert done.returncode != 0 and "there is no csrc/cuda/*.cu" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("torch", "message"),
     [(None, "torch is missing"), ("2.9.1", "torch 2.9.1 is too old"), ("2.10.0", "ninja is missing")],
@@ -173,6 +181,7 @@ def nvcc(tmp_path):
         ("", ["7.5", "8.6", "9.0", "12.0+PTX"]),
         ("8.6;9.0+PTX", ["8.6", "9.0+PTX"]),
         (" 8.6 9.0a, 12.0; ", ["8.6", "9.0a", "12.0"]),
+        (" ; ,", ["7.5", "8.6", "9.0", "12.0+PTX"]),
     ],
 )
 def test_architectures(script, nvcc, monkeypatch, wanted, result):
@@ -189,6 +198,22 @@ def test_an_architecture_that_nvcc_lacks_is_named(script, nvcc, monkeypatch, wan
         script.architectures(nvcc)
 
 
+def test_an_nvcc_that_cannot_say_what_it_knows_is_one_line(script, tmp_path):
+    for number, body in enumerate(("exit 1", "echo sm_75; exit 1", "echo no such option")):
+        path = tmp_path / f"nvcc{number}"
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+        with pytest.raises(SystemExit, match="--list-gpu-code"):
+            script.architectures(str(path))
+
+
+def test_an_nvcc_with_none_of_the_usual_architectures(script, tmp_path):
+    path = tmp_path / "nvcc"
+    path.write_text("#!/bin/sh\necho sm_130\n")
+    path.chmod(0o755)
+    assert script.architectures(str(path)) == ["13.0+PTX"]
+
+
 def test_gencode(script):
     assert script.gencode("8.6") == ["-gencode=arch=compute_86,code=sm_86"]
     assert script.gencode("12.0+PTX")[1] == "-gencode=arch=compute_120,code=compute_120"
@@ -201,10 +226,13 @@ def test_cuda_sources_go_into_the_same_library(project, script):
         pytest.skip("no nvcc")
     (project / "csrc/cuda").mkdir()
     (project / "csrc/cuda/fill.cu").write_text(KERNEL)
+    (project / "csrc/cuda/glue.cpp").write_text(
+        'extern "C" int launch(float*); int glue() { return launch(nullptr); }\n'
+    )
     assert compiled(build(project)) == ["_C.abi3.so", "operators.cpp", "other.cpp"]
     assert record(project)["cuda"] == {"built": False, "why": "FASTERFPN_CUDA=0"}
     with_cuda = {"FASTERFPN_CUDA": "1", "TORCH_CUDA_ARCH_LIST": "9.0"}
-    assert compiled(build(project, **with_cuda)) == ["_C.abi3.so", "fill.cu"]
+    assert compiled(build(project, **with_cuda)) == ["_C.abi3.so", "fill.cu", "glue.cpp"]
     assert record(project)["cuda"]["architectures"] == ["9.0"]
     assert compiled(build(project, **with_cuda)) == []
     assert needed(project / "fasterfpn/_C.abi3.so") <= SYSTEM_LIBRARIES

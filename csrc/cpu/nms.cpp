@@ -1,22 +1,32 @@
-// Greedy non-maximum suppression on the CPU.
+// Greedy non-maximum suppression on the CPU: boxes are visited best first, and each is kept unless one of its segment
+// that is kept already suppresses it. The versions differ in how they find out, never in the result.
 //
-// v1: boxes are visited best first, and each is compared with the boxes of its segment that are kept so far, until one
-// suppresses it. Kept boxes lie in arrays of x1, y1, ..., so that the compiler compares several at once; segments run
-// in parallel. Cost: boxes x kept boxes.
+// v1  A scan over the kept boxes, which lie in arrays of x1, y1, ..., so that the compiler compares several at once;
+//     segments in parallel. Cost: boxes x kept boxes.
+// v2  The scan multiplies; only near the threshold it divides (nms_blocks.h).
+// v3  A pyramid of grids holds the kept boxes: a scan over the neighbours (nms_grid.h).
+// v4  Radix sort (nms_order.h), for once v3 is in place most of the time goes into sorting.
+// v5  Large segments first, each thread taking the next when it is free; small ones without a grid.
 #include <torch/csrc/stable/ops.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
-#include <numeric>
+#include <limits>
 
 #include "arithmetic.h"
+#include "nms_blocks.h"
+#include "nms_grid.h"
+#include "nms_order.h"
 #include "operators.h"
 #include "vectorise.h"
 
 namespace fasterfpn::cpu {
 namespace {
 
-// Boxes as arrays of their corners and areas.
+constexpr int64_t kNewest = 5;
+
+// v1's kept boxes, as arrays of their corners and areas.
 template <typename T>
 struct Boxes {
   std::vector<T> x1, y1, x2, y2, area;
@@ -54,16 +64,42 @@ void add(const Box<T>& box, Boxes<T>& kept) {
   kept.area.push_back(area(box));
 }
 
-// The indices by descending score, of equal scores the lower index first.
-std::vector<int64_t> descending(const double* scores, int64_t count) {
-  std::vector<int64_t> order(count);
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [=](int64_t i, int64_t j) { return scores[i] > scores[j]; });
-  return order;
+template <typename T>
+void keep_by_scan(const Box<T>* boxes, int64_t count, const Threshold<T>& threshold, char* keep) {
+  Boxes<T> kept;
+  for (int64_t i = 0; i < count; ++i) {
+    keep[i] = !suppressed(boxes[i], kept, threshold.value);
+    if (keep[i]) add(boxes[i], kept);
+  }
 }
 
-// Where each segment begins in `order`, which is sorted by segment; and, last, the number of boxes.
-std::vector<int64_t> segment_bounds(const std::vector<int64_t>& order, const int64_t* segments) {
+// Kept is BlockList or Grid. One function for all boxes, for all that it calls has to be inlined into each clone.
+template <typename T, typename Kept>
+VECTORISE void keep_by_blocks(const Box<T>* boxes, int64_t count, Kept& kept, char* keep) {
+  for (int64_t i = 0; i < count; ++i) {
+    const T box_area = area(boxes[i]);
+    keep[i] = !kept.suppresses(boxes[i], box_area);
+    if (keep[i]) kept.add(boxes[i], box_area);
+  }
+}
+
+// One segment, best box first.
+template <typename T>
+void keep_segment(const Box<T>* boxes, int64_t count, const Threshold<T>& threshold, int64_t version, char* keep) {
+  constexpr int64_t kSmall = 400;  // boxes; from there on building a grid pays
+  if (version == 1) {
+    keep_by_scan(boxes, count, threshold, keep);
+  } else if (version == 2 || (version >= 5 && count < kSmall)) {
+    BlockList<T> kept(threshold);
+    keep_by_blocks<T, BlockList<T>>(boxes, count, kept, keep);
+  } else {
+    Grid<T> kept(threshold, boxes, count);
+    keep_by_blocks<T, Grid<T>>(boxes, count, kept, keep);
+  }
+}
+
+// Where each segment begins in `order`, in which segments lie together; and, last, the number of boxes.
+std::vector<int64_t> segment_bounds(const Indices& order, const int64_t* segments) {
   const int64_t count = static_cast<int64_t>(order.size());
   std::vector<int64_t> bounds;
   for (int64_t i = 0; i < count; ++i) {
@@ -73,45 +109,99 @@ std::vector<int64_t> segment_bounds(const std::vector<int64_t>& order, const int
   return bounds;
 }
 
-template <typename T>
-std::vector<int64_t> kept_indices(const T* corners, const double* scores, const int64_t* segments, int64_t count,
-                                  double iou_threshold) {
-  for (int64_t i = 0; i < 4 * count; ++i) check(std::isfinite(corners[i]), "boxes: coordinates must be finite");
-  for (int64_t i = 0; i < count; ++i) check(!std::isnan(scores[i]), "scores: must not be NaN");
-
-  const T threshold = round_down<T>(iou_threshold);
-  const std::vector<int64_t> order = descending(scores, count);
-  std::vector<int64_t> grouped = order;  // by segment, and within one still by score
-  if (segments) {
-    std::stable_sort(grouped.begin(), grouped.end(), [=](int64_t i, int64_t j) { return segments[i] < segments[j]; });
+// Calls body(begin, end) for each segment, in parallel.
+template <typename Body>
+void for_each_segment(const std::vector<int64_t>& bounds, int64_t version, const Body& body) {
+  const int64_t count = static_cast<int64_t>(bounds.size()) - 1;
+  if (version < 5) {
+    torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t s = begin; s < end; ++s) body(bounds[s], bounds[s + 1]);
+    });
+    return;
   }
-  const std::vector<int64_t> bounds = segment_bounds(grouped, segments);
-  std::vector<char> keep(count, 0);  // not bool: threads write neighbours
-  torch::stable::parallel_for(0, bounds.size() - 1, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t s = begin; s < end; ++s) {
-      Boxes<T> kept;
-      for (int64_t i = bounds[s]; i < bounds[s + 1]; ++i) {
-        const T* corner = corners + 4 * grouped[i];
-        const Box<T> box{corner[0], corner[1], corner[2], corner[3]};
-        if (suppressed(box, kept, threshold)) continue;
-        add(box, kept);
-        keep[grouped[i]] = 1;
-      }
-    }
+  constexpr int64_t kBoxes = 2000;  // for a thread: fewer are done before it has begun
+  const int64_t threads = std::min<int64_t>({count, 1 + bounds.back() / kBoxes, torch::stable::get_num_threads()});
+  std::vector<int64_t> largest_first(count);
+  std::iota(largest_first.begin(), largest_first.end(), 0);
+  if (threads > 1) {
+    const auto size = [&](int64_t s) { return bounds[s + 1] - bounds[s]; };
+    std::sort(largest_first.begin(), largest_first.end(), [&](int64_t a, int64_t b) { return size(a) > size(b); });
+  }
+  std::atomic<int64_t> next = 0;
+  torch::stable::parallel_for(0, threads, 1, [&](int64_t, int64_t) {
+    for (int64_t i = next++; i < count; i = next++) body(bounds[largest_first[i]], bounds[largest_first[i] + 1]);
   });
-  std::vector<int64_t> indices;
-  std::copy_if(order.begin(), order.end(), std::back_inserter(indices), [&](int64_t i) { return keep[i] != 0; });
-  return indices;
+}
+
+template <typename T>
+VECTORISE bool all_finite(const T* values, int64_t count) {
+  int bad = 0;
+  for (int64_t i = 0; i < count; ++i) bad |= !(std::fabs(values[i]) <= std::numeric_limits<T>::max());
+  return bad == 0;
+}
+
+template <typename T>
+VECTORISE bool any_nan(const T* values, int64_t count) {
+  int found = 0;
+  for (int64_t i = 0; i < count; ++i) found |= values[i] != values[i];
+  return found != 0;
+}
+
+// `order` by score; returns it without the boxes that are suppressed.
+template <typename T>
+Indices without_suppressed(const Tensor& boxes, Indices order, const int64_t* segments, double iou_threshold,
+                           int64_t version) {
+  const int64_t count = boxes.size(0);
+  const T* corners = boxes.const_data_ptr<T>();
+  check(all_finite(corners, 4 * count), "boxes: coordinates must be finite");
+  Indices grouped;
+  if (segments) group(grouped = order, segments, version >= 4);
+  const Indices& visits = segments ? grouped : order;
+
+  const std::vector<int64_t> bounds = segment_bounds(visits, segments);
+  std::vector<char> keep(count);  // by place in `visits`; not bool: threads write neighbours
+  std::vector<Box<T>> sorted(count);
+  for_each_segment(bounds, version, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const T* corner = corners + 4 * static_cast<int64_t>(visits[i]);
+      sorted[i] = {corner[0], corner[1], corner[2], corner[3]};
+    }
+    keep_segment(&sorted[begin], end - begin, Threshold<T>(iou_threshold), version, &keep[begin]);
+  });
+  if (segments) {  // from places in `grouped` to places in `order`
+    std::vector<char> kept_box(count);
+    for (int64_t i = 0; i < count; ++i) kept_box[grouped[i]] = keep[i];
+    for (int64_t i = 0; i < count; ++i) keep[i] = kept_box[order[i]];
+  }
+  int64_t kept = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    order[kept] = order[i];
+    kept += keep[i];
+  }
+  order.resize(kept);
+  return order;
+}
+
+template <typename Score>
+Indices checked_order(const Tensor& scores, int64_t version) {
+  const Score* values = scores.const_data_ptr<Score>();
+  check(!any_nan(values, scores.size(0)), "scores: must not be NaN");
+  return by_score(values, scores.size(0), version >= 4);
+}
+
+ScalarType working_type(const Tensor& tensor) {
+  return tensor.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
 
 }  // namespace
 
 Tensor nms(const Tensor& boxes, const Tensor& scores, std::optional<Tensor> segments, double iou_threshold,
            int64_t version) {
-  checked_version(version, 1);
+  version = checked_version(version, kNewest);
   check(boxes.dim() == 2 && boxes.size(1) == 4, "boxes: expected shape (N, 4)");
   check(is_floating_point(boxes), "boxes: expected floating point");
   const int64_t count = boxes.size(0);
+  check(count < int64_t(1) << 32, "boxes: expected fewer than 2^32, got ", count);
   check(scores.dim() == 1 && scores.size(0) == count, "scores: expected shape (", count, ",)");
   check(is_floating_point(scores), "scores: expected floating point");
   check(scores.is_cpu(), "scores: expected on the CPU, as boxes");
@@ -123,16 +213,17 @@ Tensor nms(const Tensor& boxes, const Tensor& scores, std::optional<Tensor> segm
   }
   check(iou_threshold >= 0 && iou_threshold <= 1, "iou_threshold: expected a number in [0, 1], got ", iou_threshold);
 
-  // Scores are only compared, and double holds every other type exactly.
-  const Tensor keys = torch::stable::contiguous(torch::stable::to(scores, ScalarType::Double));
-  const int64_t* groups = segments ? segments->const_data_ptr<int64_t>() : nullptr;
-  const auto kept = [&](auto zero) {
-    using T = decltype(zero);
-    const ScalarType type = std::is_same_v<T, double> ? ScalarType::Double : ScalarType::Float;
-    const Tensor corners = torch::stable::contiguous(torch::stable::to(boxes, type));
-    return kept_indices(corners.const_data_ptr<T>(), keys.const_data_ptr<double>(), groups, count, iou_threshold);
+  const auto dense = [](const Tensor& tensor) {
+    const ScalarType type = working_type(tensor);
+    return torch::stable::contiguous(tensor.scalar_type() == type ? tensor : torch::stable::to(tensor, type));
   };
-  const std::vector<int64_t> indices = boxes.scalar_type() == ScalarType::Double ? kept(0.0) : kept(0.0f);
+  const Tensor corners = dense(boxes), keys = dense(scores);
+  const int64_t* groups = segments ? segments->const_data_ptr<int64_t>() : nullptr;
+  const bool doubles = working_type(scores) == ScalarType::Double;
+  Indices indices = doubles ? checked_order<double>(keys, version) : checked_order<float>(keys, version);
+  const auto suppress =
+      working_type(boxes) == ScalarType::Double ? without_suppressed<double> : without_suppressed<float>;
+  indices = suppress(corners, std::move(indices), groups, iou_threshold, version);
   Tensor result = torch::stable::new_empty(boxes, {static_cast<int64_t>(indices.size())}, ScalarType::Long);
   std::copy(indices.begin(), indices.end(), result.mutable_data_ptr<int64_t>());
   return result;

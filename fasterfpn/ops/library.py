@@ -20,7 +20,7 @@ RECORD = PACKAGE / "_C.json"
 # What the Python beside this file calls; a library that lacks one of them is older than the Python.
 OPERATORS = ("nms", "roi_max_pool", "roi_max_pool_backward")
 # How many versions of each kernel csrc/ holds, each one idea further than the last; the newest is the default.
-VERSIONS = {"nms": {"cpu": 5, "cuda": 3}, "roi_max_pool": {"cpu": 1, "cuda": 3}}
+VERSIONS = {"nms": {"cpu": 5, "cuda": 3}, "roi_max_pool": {"cpu": 5, "cuda": 3}}
 IN_CHECKOUT = (PACKAGE.parent / "setup.py").is_file()
 REBUILD = f"cd {PACKAGE.parent} && pip install -e ." if IN_CHECKOUT else "reinstall fasterfpn from its sources"
 INSTALL_COMPILER = "apt install g++ (Debian, Ubuntu) or dnf install gcc-c++ (Fedora)"

@@ -64,9 +64,16 @@ def multiscale_roi_max_pool(
 
 def _fake(features, rois, levels, spatial_scales, output_size, with_argmax, version):
     shape = (rois.shape[0], features[0].shape[1], output_size, output_size)
-    large = any(feature.shape[2] * feature.shape[3] >= 2**31 for feature in features)
-    argmax = rois.new_empty(shape if with_argmax else 0, dtype=torch.int64 if large else torch.int32)
-    return features[0].new_empty(shape), argmax
+    return features[0].new_empty(shape), _empty_argmax(features, shape if with_argmax else (0,))
+
+
+def _empty_argmax(features, shape):
+    """As the kernels make it: of the smallest type that counts the cells of every level and -1; on the CPU with the
+    channels of a bin side by side. Both depend on shapes alone, so that tracing knows them."""
+    cells, on_cpu = max(feature.shape[2] * feature.shape[3] for feature in features), features[0].device.type == "cpu"
+    dtype = torch.int64 if cells >= 2**31 else torch.int16 if on_cpu and cells < 2**15 else torch.int32
+    memory_format = torch.channels_last if on_cpu and len(shape) == 4 else torch.contiguous_format
+    return torch.empty(shape, dtype=dtype, device=features[0].device, memory_format=memory_format)
 
 
 def _backward_fake(grad, rois, levels, argmax, feature_shapes, channels_last, version):

@@ -176,7 +176,7 @@ def uses_meta(arguments):
 @pytest.mark.parametrize("name, bad", BAD_NMS)
 def test_nms_names_the_bad_argument(backend, name, bad):
     with ops.use_backend(backend), pytest.raises(ValueError, match=f"^{name}"):
-        ops.batched_nms(**GOOD_NMS | bad, version=0)
+        ops.batched_nms(**GOOD_NMS | bad)
 
 
 @BACKENDS

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from operator_cases import BUILT, DTYPES, POOLING_KERNELS, feature_map, generator, pooling_cases, running, seeds
 
-from fasterfpn.ops import backend, multiscale_roi_max_pool, reference, roi_max_pool
+from fasterfpn.ops import backend, library, multiscale_roi_max_pool, reference, roi_max_pool, use_backend
 
 
 def pool(kernel, case):
@@ -71,12 +71,10 @@ def test_equals_reference(kernel, case):
     values, argmax = pool(kernel, case)
     reference_values, reference_argmax = pool("reference", case)
     assert values.dtype == reference_values.dtype == case[0][0].dtype
-    assert argmax.dtype == reference_argmax.dtype == torch.int32
     assert torch.equal(values, reference_values)
-    assert torch.equal(argmax, reference_argmax)
-    unrecorded, nothing = torch.ops.fasterfpn.roi_max_pool(*case, False, 0)
-    assert torch.equal(unrecorded, values) and nothing.numel() == 0
-    assert torch.equal(multiscale_roi_max_pool(*case), values)
+    assert torch.equal(argmax.int(), reference_argmax)
+    with running(kernel):
+        assert torch.equal(multiscale_roi_max_pool(*case), values)  # without an arg-max
 
 
 @POOLING_KERNELS
@@ -198,45 +196,123 @@ def test_gradcheck(kernel):
         )
 
 
-@BUILT
+@POOLING_KERNELS
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_same_bits_for_any_number_of_threads(dtype, memory_format):
+def test_same_bits_for_any_number_of_threads(kernel, dtype, memory_format):
+    """On maps of several tiles, and channels that fill no whole block of 16, 64 or 128."""
     rng = generator(3)
-    feature = torch.randn(3, 37, 20, 20, generator=rng).to(dtype).contiguous(memory_format=memory_format)
-    corners = torch.rand(60, 2, 2, generator=rng) * 80
-    rois = torch.cat((torch.randint(3, (60, 1), generator=rng), corners.amin(1), corners.amax(1)), dim=1)
-    upstream = torch.randn(60, 37, 7, 7, generator=rng).to(dtype)
+    feature = torch.randn(2, 149, 37, 70, generator=rng).to(dtype).contiguous(memory_format=memory_format)
+    corners = torch.rand(40, 2, 2, generator=rng) * torch.tensor([280.0, 150.0])
+    rois = torch.cat((torch.randint(2, (40, 1), generator=rng), corners.amin(1), corners.amax(1)), dim=1)
+    upstream = torch.randn(40, 149, 7, 7, generator=rng).to(dtype)
     threads, results = torch.get_num_threads(), []
     try:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
             feature = feature.detach().requires_grad_()
-            values = roi_max_pool(feature, rois, 0.25)
+            with running(kernel):
+                values = roi_max_pool(feature, rois, 0.25)
             results.append((values.detach(), *torch.autograd.grad(values, feature, upstream)))
     finally:
         torch.set_num_threads(threads)
     for values, gradient in results:
         assert torch.equal(values, results[0][0]) and torch.equal(gradient, results[0][1])
-        assert gradient.is_contiguous(memory_format=memory_format)
+        assert gradient.is_contiguous(memory_format=memory_format) or kernel == "reference"
 
 
 @BUILT
-def test_expanded_gradient():
-    """The gradient of a sum has stride 0."""
-    feature = torch.randn(1, 2, 5, 5, generator=generator(0), requires_grad=True)
-    values = roi_max_pool(feature, torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]]), 1.0, 2)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("channels", [1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 150])
+def test_every_version_gives_the_same_bits(dtype, memory_format, channels):
+    """Values, arg-max and gradients, added up in the same order: on both sides of the kernels' blocks of channels, on
+    maps of several tiles, with bins that lie across tiles or hold more than 128 cells."""
+    rng = generator(channels)
+    features = [torch.randn(2, channels, *size, generator=rng) for size in ((50, 150), (3, 2))]
+    features = [feature.to(dtype).contiguous(memory_format=memory_format).requires_grad_() for feature in features]
+    corners = torch.rand(24, 2, 2, generator=rng) * torch.tensor([160.0, 60.0]) - 5
+    corners[:4] = torch.tensor([[-10.0, -10.0], [170.0, 70.0]])  # all of the map: bins of 22 x 8 cells
+    rois = torch.cat((torch.randint(2, (24, 1), generator=rng), corners.amin(1), corners.amax(1)), dim=1)
+    levels = (torch.arange(24) % 5 == 4).long()
+    upstream = torch.randn(24, channels, 7, 7, generator=rng).to(dtype)
+    results = []
+    for version in range(1, library.VERSIONS["roi_max_pool"]["cpu"] + 1):
+        arguments = features, rois, levels, [1.0, 0.0625], 7
+        values, argmax = torch.ops.fasterfpn.roi_max_pool(*arguments, True, version)
+        with use_backend("native", roi_max_pool=version):
+            unrecorded = multiscale_roi_max_pool([feature.detach() for feature in features], *arguments[1:])
+        assert torch.equal(values, unrecorded)
+        results.append((values, argmax, *torch.autograd.grad(values, features, upstream)))
+    for result in results[1:]:
+        assert all(map(torch.equal, result, results[0]))
+
+
+@POOLING_KERNELS
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_gradient_of_any_strides(kernel, memory_format):
+    """The gradient of a sum has stride 0; others come transposed."""
+    feature = torch.randn(1, 2, 5, 5, generator=generator(0)).contiguous(memory_format=memory_format).requires_grad_()
+    with running(kernel):
+        values = roi_max_pool(feature, torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]]), 1.0, 2)
     ones = torch.ones(1, 2, 2, 2)
-    expected = torch.autograd.grad(values, feature, ones, retain_graph=True)
-    assert torch.equal(torch.autograd.grad(values, feature, ones[:1, :1, :1, :1].expand(1, 2, 2, 2))[0], expected[0])
+    expected = torch.autograd.grad(values, feature, ones, retain_graph=True)[0]
+    expanded = torch.autograd.grad(values, feature, ones[:1, :1, :1, :1].expand(1, 2, 2, 2), retain_graph=True)[0]
+    assert torch.equal(expanded, expected)
+    upstream = torch.randn(1, 2, 2, 2, generator=generator(1))
+    expected = torch.autograd.grad(values, feature, upstream, retain_graph=True)[0]
+    turned = upstream.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0)
+    assert torch.equal(torch.autograd.grad(values, feature, turned)[0], expected)
 
 
-@BUILT
-def test_more_cells_than_int32_counts():
-    """A map of 46,341^2 cells, all of them one number in memory: the arg-max is int64, and the last cell is reached."""
+@POOLING_KERNELS
+def test_a_cell_gets_the_sum_of_all_that_chose_it(kernel):
+    """Of a tie, in one window and across overlapping ones, the first in row-major order; nothing is lost."""
+    feature = torch.zeros(1, 1, 4, 4, requires_grad=True)
+    rois = torch.tensor([[0.0, 1.0, 1.0, 3.0, 3.0]]).expand(5, 5)
+    with running(kernel):
+        values = roi_max_pool(feature, rois, 1.0, 2)  # 3 cells in 2 bins: both span 2, and share the middle
+    gradient = torch.autograd.grad(values.sum(), feature)[0][0, 0]
+    assert gradient[1:3, 1:3].tolist() == [[5, 5], [5, 5]]
+    assert gradient.sum() == 20
+
+
+@POOLING_KERNELS
+def test_nothing_to_pool_gives_a_gradient_of_zeros(kernel):
+    features = [torch.ones(2, 3, n, 2 * n, requires_grad=True) for n in (0, 3)]
+    with running(kernel):
+        values = multiscale_roi_max_pool(features, torch.empty(0, 5), torch.empty(0).long(), [1.0, 1.0], 2)
+    gradients = torch.autograd.grad(values.sum(), features, allow_unused=kernel == "reference")
+    for feature, gradient in zip(features, gradients, strict=True):
+        assert gradient is None or (gradient.shape == feature.shape and not gradient.any())
+
+
+def huge_map(side):
+    """A map of side x side cells, all of them one number in memory."""
+    return torch.ones(1, 1, 1, 1).expand(1, 1, side, side)
+
+
+@POOLING_KERNELS
+def test_more_cells_than_int32_counts(kernel):
+    """46,341^2 cells: the arg-max is int64, and the last cell is reached."""
     side = 46341
-    feature = torch.ones(1, 1, 1, 1).expand(1, 1, side, side)
     rois = torch.tensor([[0.0, side, side, side, side], [0.0, side - 1, side - 1, side - 1, side - 1]])
-    values, argmax = torch.ops.fasterfpn.roi_max_pool([feature], rois, torch.zeros(2).long(), [1.0], 1, True, 0)
+    values, argmax = pool(kernel, ([huge_map(side)], rois, torch.zeros(2).long(), [1.0], 1))
     assert values.flatten().tolist() == [0, 1]
     assert argmax.flatten().tolist() == [-1, side * side - 1]
+    assert argmax.dtype == torch.int64
+
+
+@BUILT
+@pytest.mark.parametrize(
+    "size, dtype", [((181, 181), torch.int16), ((128, 256), torch.int32), ((7, 4681), torch.int16)]
+)
+def test_argmax_is_as_small_as_the_maps_allow(size, dtype):
+    """181^2 = 32,761 and 7 x 4681 = 32,767 are int16's, 2^15 is not; the last cell is named rightly all the same."""
+    feature = torch.ones(1, 1, 1, 1).expand(1, 1, *size)
+    last = torch.tensor([[0.0, size[1] - 1, size[0] - 1, size[1] - 1, size[0] - 1]])
+    for features in ([feature], [feature, torch.ones(1, 1, 2, 2)]):
+        _, argmax = torch.ops.fasterfpn.roi_max_pool(
+            features, last, torch.zeros(1).long(), [1.0] * len(features), 1, True, 0
+        )
+        assert argmax.dtype == dtype and argmax.item() == size[0] * size[1] - 1
