@@ -50,11 +50,24 @@ def _seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def copy_rate(size: int = 2**28) -> float:
-    """Bytes a second that this machine moves when torch copies `size` bytes, each read once and written once."""
-    source = torch.ones(size // 4)
+def waiting(function: Callable[[], object], device: str) -> Callable[[], object]:
+    """The function, which returns when the device is done with it."""
+    if device == "cpu":
+        return function
+
+    def run() -> object:
+        result = function()
+        torch.cuda.synchronize()
+        return result
+
+    return run
+
+
+def copy_rate(device: str = "cpu", size: int = 2**28) -> float:
+    """Bytes a second that the device moves when torch copies `size` bytes, each read once and written once."""
+    source = torch.ones(size // 4, device=device)
     target = torch.empty_like(source)
-    return 2 * size / median_seconds(lambda: target.copy_(source), budget=0.5)
+    return 2 * size / median_seconds(waiting(lambda: target.copy_(source), device), budget=0.5)
 
 
 def torchvision_ops() -> ModuleType | None:
@@ -68,8 +81,8 @@ def torchvision_ops() -> ModuleType | None:
     return torchvision.ops
 
 
-def machine() -> str:
-    """One line: processor, cores, threads, versions."""
+def machine(device: str = "cpu") -> str:
+    """One line: GPU if it is that, processor, cores, threads, versions."""
     ops = torchvision_ops()
     rival = "no torchvision"
     if ops is not None:
@@ -78,8 +91,9 @@ def machine() -> str:
         rival = f"torchvision {torchvision.__version__}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     capability = torch.backends.cpu.get_cpu_capability()
+    gpu = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, beside " if device == "cuda" else ""
     return (
-        f"{_processor()}, {capability}, {cores} cores, {torch.get_num_threads()} threads, "
+        f"{gpu}{_processor()}, {capability}, {cores} cores, {torch.get_num_threads()} threads, "
         f"torch {torch.__version__}, {rival}, Python {platform.python_version()}"
     )
 
@@ -93,14 +107,14 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def write_results(name: str, heading: str, text: str, tables: Mapping[str, Sequence[Row]]) -> None:
+def write_results(name: str, heading: str, text: str, tables: Mapping[str, Sequence[Row]], device: str = "cpu") -> None:
     """Writes results/<name>.md, a heading, text, the machine and a table for each title, and results/<name>.json.
 
     The keys of a table's first row are its columns; numbers are shown with three digits, None as a dash. A part of the
     results that is no table of figures, a picture say, goes into `text`.
     """
     RESULTS.mkdir(exist_ok=True)
-    where = machine()
+    where = machine(device)
     parts = [f"# {heading}", text, where + "."]
     for title, rows in tables.items():
         parts += [f"## {title}"] * bool(title) + [markdown_table(rows)]

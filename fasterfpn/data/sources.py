@@ -10,8 +10,7 @@ from fasterfpn.data.synthetic import built_in_splits
 
 
 def open_source(config: DataConfig, classes: Sequence[str] | None = None) -> Splits:
-    """The three parts of `config.data`. With `classes` (a checkpoint's), any other class in a folder is an
-    `InputError`."""
+    """The three parts of `config.data`. With `classes`, a checkpoint's, others in a folder are an `InputError`."""
     if config.data == "synthetic":
         return built_in_splits(config.split_seed)
     return open_data(

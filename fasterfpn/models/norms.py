@@ -33,8 +33,7 @@ class FrozenBatchNorm(nn.Module):
 
 
 def norm_layer(norm: Norm, channels: int, eps: float) -> nn.Module:
-    """The layer of that name for `channels` channels. Group norm takes 32 groups (Wu and He 2018), fewer where 32
-    does not divide."""
+    """The layer of that name. Group norm has 32 groups (Wu and He 2018), fewer where 32 does not divide `channels`."""
     if norm == "frozen_batch":
         return FrozenBatchNorm(channels, eps)
     if norm == "batch":

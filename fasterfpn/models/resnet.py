@@ -140,8 +140,7 @@ class ResNet(nn.Module):
         return [c2, c3, c4, c5]
 
     def classify(self, images: Tensor) -> Tensor:
-        """ImageNet logits (N, classes), as in Table 1 before its softmax. Raises `ValueError` for a backbone without
-        `classes`."""
+        """ImageNet logits (N, classes), as in Table 1 before its softmax. ValueError if built without `classes`."""
         if self.fc is None:
             raise ValueError("classify needs a ResNet that was built with classes=...")
         return self.fc(torch.flatten(F.adaptive_avg_pool2d(self(images)[-1], 1), 1))

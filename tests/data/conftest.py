@@ -60,12 +60,12 @@ def make():
 
 @pytest.fixture
 def real_data():
-    """`real_data(name)`: a folder of the shared data sets, which are no part of the project."""
+    """`real_data(name)`: a folder of real data, which is no part of the project."""
 
     def find(name):
-        root = os.environ.get("FASTERFPN_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data"
-        if not (Path(root) / name).is_dir():
-            pytest.skip(f"{name} is not at {root}; set FASTERFPN_DATA to the folder that holds it")
+        root = os.environ.get("FASTERFPN_DATA")
+        if not root or not (Path(root) / name).is_dir():
+            pytest.skip(f"no {name}: set FASTERFPN_DATA to the folder that holds it")
         return Path(root) / name
 
     return find
