@@ -1,17 +1,16 @@
-"""Random inputs without end, for some minutes: the CPU kernels, and the emulated CUDA kernels under the sanitizers.
+"""Random inputs without end, for some minutes, under AddressSanitizer and UndefinedBehaviorSanitizer.
 
     python benchmarks/fuzz_kernels.py [--minutes 5] [--seed N]
 
-Half of the time goes to the CPU kernels, through torch, in the build that is in use; half to the CUDA kernels compiled
-for the CPU with AddressSanitizer and UndefinedBehaviorSanitizer, their threads in a new random order each time. Inputs
-are those of the tests (boundaries, ties, degenerates, odd layouts), larger ones, and for CUDA RoIs of noise, which it
-must answer with zeros. All results must be the reference's, bit for bit. Prints what was run and what was found; the
-seed of a failure repeats it.
+Half of the time goes to the CPU kernels, called through torch; half to the CUDA kernels, compiled for the CPU, their
+threads in a new random order each time. Inputs are those of the tests (boundaries, ties, degenerates, odd layouts),
+larger ones, and for CUDA RoIs of noise, which it must answer with zeros. All results must be the reference's, bit for
+bit. Prints what was run and what was found; the seed of a failure repeats it.
 """
 
-import argparse
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -19,13 +18,16 @@ import traceback
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests/ops")]
+sys.path[:0] = [str(ROOT / "tests/ops")]
 import emulated_cuda  # noqa: E402
-from hypothesis import HealthCheck, Phase, given, seed, settings  # noqa: E402
+import tyro  # noqa: E402
+from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
+from hypothesis import seed as from_seed  # noqa: E402
 from operator_cases import DTYPES, THRESHOLDS, box_sets, generator, pooling_cases, running  # noqa: E402
 from test_cuda_kernels import crowd, pooling_case  # noqa: E402
 
@@ -35,7 +37,7 @@ from fasterfpn.ops import backend, library, reference  # noqa: E402
 def drawn(strategy, number: int, check) -> None:
     """check(example) for 20 examples of a strategy."""
 
-    @seed(number)
+    @from_seed(number)
     @settings(
         max_examples=20,
         deadline=None,
@@ -146,31 +148,46 @@ def run(emulated: bool, seconds: float, number: int) -> None:
             print(f"{times:8} {what}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--emulated", action="store_true", help=argparse.SUPPRESS)  # this script, started by itself
-    arguments = parser.parse_args()
+def sanitized_package() -> Path:
+    """A folder with the package, its CPU kernels compiled with the sanitizers."""
+    folder = ROOT / "build/sanitized"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("csrc", "fasterfpn"):
+        shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("_C.*"))
+    shutil.copy(ROOT / "setup.py", folder)
+    compiler = " ".join(("g++", *emulated_cuda.SANITIZE))
+    environment = os.environ | {"CXX": compiler, "FASTERFPN_CUDA": "0", "FASTERFPN_BUILD": "require"}
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    return folder
+
+
+def main(minutes: float = 5, seed: int | None = None, part: Literal["cpu", "cuda"] | None = None) -> None:
+    """Fuzz all kernels.
+
+    Args:
+        minutes: in all.
+        seed: where the random numbers begin; without one, the clock's.
+        part: one half alone, in this process, as this script starts itself with the sanitizers in place.
+    """
+    seed = int(time.time()) if seed is None else seed
     warnings.simplefilter("ignore")
-    if arguments.emulated:
-        return run(True, 30 * arguments.minutes, arguments.seed)
-    print(f"seed {arguments.seed}, {arguments.minutes} minutes", flush=True)
-    if library.load():
-        run(False, 30 * arguments.minutes, arguments.seed)
-    else:
-        print(f"the CPU kernels are left out: {library.problem()}")
+    if part is not None:
+        return run(part == "cuda", 30 * minutes, seed)
+    print(f"seed {seed}, {minutes} minutes", flush=True)
     where = ["g++", "-print-file-name=libasan.so"]
     environment = os.environ | {
         "FASTERFPN_EMULATED_CUDA": str(emulated_cuda.build(flags=emulated_cuda.SANITIZE)),
         "LD_PRELOAD": subprocess.run(where, capture_output=True, text=True, check=True).stdout.strip(),
         "ASAN_OPTIONS": "detect_leaks=0",  # Python's own
+        "PYTHONPATH": str(sanitized_package()),
     }
-    command = [sys.executable, __file__, "--emulated", f"--minutes={arguments.minutes}", f"--seed={arguments.seed}"]
-    if code := subprocess.run(command, env=environment).returncode:
-        sys.exit(f"FOUND something under the sanitizers, see above (exit status {code})")
+    for part in ("cpu", "cuda"):
+        command = [sys.executable, __file__, f"--part={part}", f"--minutes={minutes}", f"--seed={seed}"]
+        if code := subprocess.run(command, env=environment).returncode:
+            sys.exit(f"FOUND something, see above (exit status {code})")
     print("found nothing")
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

@@ -7,7 +7,6 @@ swapped, an index off by one, a check left out. A mutant is killed when a test f
 tests, and the exit status says so.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/ops")]
 import emulated_cuda  # noqa: E402
+import tyro  # noqa: E402
 
 # The same examples in every run, and none made smaller: that something fails is enough.
 RUN_TESTS = """
@@ -196,19 +196,23 @@ def failure(csrc: Path, flags: tuple[str, ...]) -> str | None:
     return sanitizers[0] if sanitizers else f"exit status {done.returncode}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="mutations with this word in the file or the text")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    arguments = parser.parse_args()
-    chosen = [mutation for mutation in MUTATIONS if arguments.only in " ".join(map(str, mutation))]
+def main(only: str = "", jobs: int = os.cpu_count() or 1) -> None:
+    """Break the kernels, one mutation at a time, and run the tests on each.
+
+    Args:
+        only: mutations with this word in the file or the text.
+        jobs: mutants tested at the same time.
+    """
+    chosen = [mutation for mutation in MUTATIONS if only in " ".join(map(str, mutation))]
     survivors = 0
+    if failed := failure(ROOT / "csrc", ("-w",)):
+        sys.exit(f"the kernels fail as they are ({failed}): a mutant that does so shows nothing")
 
     def run(mutation):
         with tempfile.TemporaryDirectory() as work:
             return mutation, killed(mutation, Path(work))
 
-    with ThreadPoolExecutor(arguments.jobs) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         for (name, old, new, *_), killer in pool.map(run, chosen):
             survivors += killer is None
             verdict = f"killed by {killer}" if killer else "SURVIVED"
@@ -218,4 +222,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

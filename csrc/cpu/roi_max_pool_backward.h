@@ -107,7 +107,7 @@ VECTORISE bool window_of_bin(const Index* argmax, int64_t channels, const Shape&
   return true;
 }
 
-constexpr int64_t kTileRows = 16, kTileColumns = 64;  // its cells; 256 KiB of float sums: they fit a second-level cache
+constexpr int64_t kTileRows = 24, kTileColumns = 64;  // its cells; 384 KiB of float sums: they fit a second-level cache
 constexpr int64_t kFewCells = 128;  // up to here it is faster to visit every cell of a bin than one for each channel
 
 // Adds the gradient of a bin to the sums (cells, kLanes) of a tile. Every cell of the window takes its turn, and adds
