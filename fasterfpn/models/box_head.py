@@ -1,11 +1,13 @@
 """The box head: pooled proposals to classes and refined boxes (fig. 9, sec. 3.4; Girshick 2015, Fast R-CNN).
 
-N images, P proposals in all, K classes (label 0 is the background), C channels, S x S sections a proposal;
-pooled (P, C, S, S), logits (P, K + 1), deltas (P, K + 1, 4): one box a class, since a scratch is refined otherwise
-than a bubble.
+N images, P proposals in all, K classes (label 0 is the background), C channels, S x S sections a proposal, D features;
+pooled (P, C, S, S), described (P, D), logits (P, K + 1), deltas (P, K + 1, 4): one box a class, since a scratch is
+refined otherwise than a bubble.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,25 +23,60 @@ from fasterfpn.geometry import (
     match_anchors,
     sample_balanced,
 )
-from fasterfpn.geometry.anchors import STRIDES
-from fasterfpn.models.config import BoxHeadConfig
+from fasterfpn.models.config import BackboneConfig, BoxHeadConfig
 from fasterfpn.models.images import Size
 from fasterfpn.models.losses import box_head_losses
+from fasterfpn.models.resnet import initialise, residual_stage, stage_channels
 
-POOLED_STRIDES = STRIDES[:4]  # P2..P5: P6 serves the RPN alone (fig. 9b)
+
+class TwoLayers(nn.Module):
+    """Two fully connected layers (fig. 9b): (P, C, S, S) -> (P, D)."""
+
+    def __init__(self, channels: int, config: BoxHeadConfig) -> None:
+        super().__init__()
+        self.width = config.box_hidden
+        self.fc6 = nn.Linear(channels * config.pool_size**2, self.width)
+        self.fc7 = nn.Linear(self.width, self.width)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        return F.relu(self.fc7(F.relu(self.fc6(pooled.flatten(1)))))
+
+
+class Conv5(nn.Module):
+    """The backbone's last stage on each proposal, and the mean of what it gives: (P, C, S, S) -> (P, D).
+
+    As He et al. 2016 (appendix A) put ResNet into Faster R-CNN. Its first block halves 7 x 7 sections to 4 x 4.
+    """
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.width = stage_channels(config)[3]
+        self.layer4 = residual_stage(config, 3)
+        initialise(self)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        return self.layer4(pooled.contiguous(memory_format=torch.channels_last)).mean((2, 3))
 
 
 class BoxHead(nn.Module):
-    """RoI max pooling over the pyramid, two fully connected layers, two siblings: class logits and deltas per class."""
+    """RoI max pooling from maps of these strides, a body that describes each proposal, two siblings: class logits and
+    deltas per class."""
 
-    def __init__(self, channels: int, classes: int, config: BoxHeadConfig, canonical_size: float) -> None:
+    def __init__(
+        self,
+        body: TwoLayers | Conv5,
+        classes: int,
+        config: BoxHeadConfig,
+        strides: Sequence[int],
+        canonical_size: float,
+    ) -> None:
         super().__init__()
         self.config = config
+        self.strides = tuple(strides)
         self.canonical_size = canonical_size
-        self.fc6 = nn.Linear(channels * config.pool_size**2, config.box_hidden)
-        self.fc7 = nn.Linear(config.box_hidden, config.box_hidden)
-        self.logits = nn.Linear(config.box_hidden, classes + 1)
-        self.deltas = nn.Linear(config.box_hidden, (classes + 1) * 4)
+        self.body = body
+        self.logits = nn.Linear(body.width, classes + 1)
+        self.deltas = nn.Linear(body.width, (classes + 1) * 4)
         nn.init.normal_(self.logits.weight, std=0.01)  # Girshick 2015, sec. 2.3
         nn.init.normal_(self.deltas.weight, std=0.001)
         for layer in (self.logits, self.deltas):
@@ -47,22 +84,22 @@ class BoxHead(nn.Module):
 
     def forward(self, pyramid: list[Tensor], proposals: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Proposals [(Pi, 4)] of each image -> logits (P, K + 1), deltas (P, K + 1, 4), in float32 at least."""
-        pooled = self.pool(pyramid, proposals)
-        hidden = F.relu(self.fc7(F.relu(self.fc6(pooled.flatten(1)))))
-        logits, deltas = self.logits(hidden), self.deltas(hidden)
+        described = self.body(self.pool(pyramid, proposals))
+        logits, deltas = self.logits(described), self.deltas(described)
         wide = torch.promote_types(logits.dtype, torch.float32)
         return logits.to(wide), deltas.to(wide).unflatten(1, (-1, 4))
 
     def pool(self, pyramid: list[Tensor], proposals: list[Tensor]) -> Tensor:
-        """Each proposal from the level that eq. 2 gives it: (P, C, S, S)."""
+        """Each proposal from the level that eq. 2 gives it, if there are several: (P, C, S, S)."""
         boxes = torch.cat(proposals)
         image = torch.cat([box.new_full((len(box), 1), index) for index, box in enumerate(proposals)])
-        levels = assign_levels(boxes, canonical_size=self.canonical_size) - 2  # P2 is the first of the list
+        k_min, k_max = (stride.bit_length() - 1 for stride in (self.strides[0], self.strides[-1]))  # stride 2^k
+        levels = assign_levels(boxes, k_min, k_max, canonical_size=self.canonical_size) - k_min
         return ops.multiscale_roi_max_pool(
-            pyramid[: len(POOLED_STRIDES)],
+            pyramid[: len(self.strides)],
             torch.cat([image, boxes], dim=1),
             levels,
-            [1 / stride for stride in POOLED_STRIDES],
+            [1 / stride for stride in self.strides],
             self.config.pool_size,
         )
 

@@ -16,6 +16,7 @@ from fasterfpn.errors import InputError
 from fasterfpn.geometry.anchors import AREAS, RATIOS
 
 Norm = Literal["frozen_batch", "batch", "group"]
+Architecture = Literal["fpn", "fpn-without-top-down", "conv4"]
 
 
 def _require(condition: bool, message: str) -> None:
@@ -57,7 +58,7 @@ class BackboneConfig:
     norm_eps: float = 1e-5
     """Added to the variance (torchvision's COCO weights were trained with 0 added)."""
     frozen_stages: int = 0
-    """Stages that are not trained: 1 is the stem, 2 adds conv2_x, up to 5."""
+    """Stages that are not trained: 1 is the stem, 2 adds conv2_x, up to 5 (with conv4 up to 4)."""
     pyramid_channels: int = 256
     """Channels of every level P2..P6 (Lin et al. sec. 3)."""
 
@@ -74,7 +75,7 @@ class ScaleConfig:
     """Which level looks for what size (fig. 8, eq. 2). Scale all of it with the images."""
 
     anchor_areas: tuple[float, float, float, float, float] = AREAS
-    """Anchor areas on P2..P6, in square pixels of the resized image (fig. 8): of squares of side 32 to 512."""
+    """Anchor areas on P2..P6 (with conv4 all on the one map), in square pixels of the resized image (fig. 8)."""
     anchor_ratios: tuple[float, ...] = RATIOS
     """Anchor height : width (fig. 8)."""
     anchors_rounded: bool = False
@@ -180,6 +181,9 @@ class BoxHeadConfig:
 class DetectorConfig:
     """All of the network. The defaults are the paper's network (ResNet-101, shorter side 960)."""
 
+    architecture: Architecture = "fpn"
+    """fpn: the multiscale network (fig. 4). conv4: the single-scale one that it is compared with (sec. 4), Ren et al.
+    on C4 with conv5 behind the pooling. fpn-without-top-down: a pyramid whose levels do not add what is above."""
     image: ImageConfig = field(default_factory=ImageConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     scale: ScaleConfig = field(default_factory=ScaleConfig)
@@ -187,6 +191,14 @@ class DetectorConfig:
     box: BoxHeadConfig = field(default_factory=BoxHeadConfig)
     torchvision_compat: bool = False
     """Use torchvision's arithmetic wherever it differs: see `effective`. For weights trained there."""
+
+    def __post_init__(self) -> None:
+        deepest = 4 if self.architecture == "conv4" else 5
+        _require(self.backbone.frozen_stages <= deepest, f"{self.architecture}: frozen_stages must be in 0..{deepest}")
+        _require(
+            self.architecture == "fpn" or not self.torchvision_compat,
+            f"torchvision_compat: torchvision has no detector like {self.architecture}",
+        )
 
     def effective(self) -> DetectorConfig:
         """This configuration, or with `torchvision_compat` the same with torchvision's arithmetic in place of the

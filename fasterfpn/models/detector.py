@@ -1,4 +1,4 @@
-"""The multiscale defect detection network (fig. 4): the wiring of its parts, and nothing else.
+"""The multiscale defect detection network (fig. 4), and the single-scale one: the wiring of parts, and nothing else.
 
 N images (3, Hi, Wi) in 0..1; targets {"boxes": (Gi, 4), "labels": (Gi,) int64 in 1..K}; results add "scores".
 """
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from fasterfpn.geometry import clip_boxes
-from fasterfpn.models.box_head import BoxHead
+from fasterfpn.geometry.anchors import STRIDES
+from fasterfpn.models.box_head import BoxHead, Conv5, TwoLayers
 from fasterfpn.models.config import DetectorConfig
 from fasterfpn.models.fpn import FPN
 from fasterfpn.models.images import prepare_images
@@ -22,7 +23,7 @@ Target = dict[str, Tensor]
 
 
 class Detector(nn.Module):
-    """Faster R-CNN on a feature pyramid. `generator` draws the samples in training: seed it to repeat a run."""
+    """Faster R-CNN on a feature pyramid, or on C4. `generator` draws the training samples: seed it to repeat a run."""
 
     def __init__(self, config: DetectorConfig, classes: Sequence[str]) -> None:
         super().__init__()
@@ -32,12 +33,19 @@ class Detector(nn.Module):
         self.classes = tuple(classes)
         self.generator = torch.Generator()
         effective = config.effective()
-        channels = effective.backbone.pyramid_channels
         self.image_config = effective.image
-        self.backbone = ResNet(effective.backbone)
-        self.fpn = FPN(self.backbone.channels, channels)
-        self.rpn = RPN(channels, effective.rpn, effective.scale)
-        self.box_head = BoxHead(channels, len(self.classes), effective.box, effective.scale.canonical_size)
+        if config.architecture == "conv4":
+            self.backbone = ResNet(effective.backbone, stages=3)
+            self.fpn = None
+            channels, strides = self.backbone.channels[-1], STRIDES[2:3]
+        else:
+            self.backbone = ResNet(effective.backbone)
+            channels, strides = effective.backbone.pyramid_channels, STRIDES
+            self.fpn = FPN(self.backbone.channels, channels, top_down=config.architecture == "fpn")
+        self.rpn = RPN(channels, effective.rpn, effective.scale, strides)
+        body = Conv5(effective.backbone) if self.fpn is None else TwoLayers(channels, effective.box)
+        pooled = strides[:4]  # P2..P5: P6 serves the RPN alone (fig. 9b)
+        self.box_head = BoxHead(body, len(self.classes), effective.box, pooled, effective.scale.canonical_size)
         self.to(memory_format=torch.channels_last)
 
     def forward(
@@ -57,15 +65,20 @@ class Detector(nn.Module):
         truth = [batch.to_batch(target["boxes"], index) for index, target in enumerate(targets)]
         labels = [target["labels"] for target in targets]
 
-        pyramid = self.fpn(self.backbone(batch.pixels))
+        pyramid = self.levels(batch.pixels)
         proposals, losses = self.rpn(pyramid, batch, truth, self.generator)
         losses |= self.box_head.loss(pyramid, proposals, truth, labels, self.generator)
         return losses | {"total_loss": torch.stack(list(losses.values())).sum()}
 
+    def levels(self, pixels: Tensor) -> list[Tensor]:
+        """What RPN and box head look at: [P2, ..., P6], or [C4] alone."""
+        features = self.backbone(pixels)
+        return features[-1:] if self.fpn is None else self.fpn(features)
+
     def detect(self, images: Sequence[Tensor]) -> list[Target]:
         """{"boxes" (D, 4), "labels" (D,), "scores" (D,)} an image, best first, boxes within the image."""
         batch = prepare_images(images, self.image_config)
-        pyramid = self.fpn(self.backbone(batch.pixels))
+        pyramid = self.levels(batch.pixels)
         proposals, _ = self.rpn(pyramid, batch, None, self.generator)
         results = self.box_head.detect(pyramid, proposals, batch.sizes)
         for index, (result, size) in enumerate(zip(results, batch.originals, strict=True)):

@@ -12,11 +12,14 @@ from torch.nn import functional as F
 class FPN(nn.Module):
     """1x1 laterals, nearest upsampling from above, sum, 3x3 outputs; P6 is every second cell of P5.
 
-    Upsampling goes to the size of the lateral, so odd sizes work (nearest, exactly 2x where the size is even).
+    Upsampling goes to the size of the lateral, so odd sizes work (nearest, exactly 2x where the size is even). Without
+    `top_down` there are no sums: each level sees its own stage of the backbone alone, with as many parameters (Lin et
+    al. sec. 5, "without top-down"), which tells what the sums are worth.
     """
 
-    def __init__(self, inputs: list[int], channels: int) -> None:
+    def __init__(self, inputs: list[int], channels: int, top_down: bool = True) -> None:
         super().__init__()
+        self.top_down = top_down
         self.laterals = nn.ModuleList(nn.Conv2d(count, channels, 1) for count in inputs)
         self.outputs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in inputs)
         for convolution in [*self.laterals, *self.outputs]:
@@ -26,7 +29,7 @@ class FPN(nn.Module):
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """[C2, ..., C5] -> [P2, ..., P6]."""
         merged = [lateral(feature) for lateral, feature in zip(self.laterals, features, strict=True)]
-        for level in reversed(range(len(merged) - 1)):
+        for level in reversed(range(len(merged) - 1)) if self.top_down else ():
             merged[level] = merged[level] + F.interpolate(
                 merged[level + 1], size=merged[level].shape[-2:], mode="nearest"
             )

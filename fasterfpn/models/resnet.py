@@ -79,47 +79,63 @@ STAGES = {
 }
 
 
+def stage_channels(config: BackboneConfig) -> list[int]:
+    """Channels of C2..C5."""
+    block, _ = STAGES[config.depth]
+    return [config.width * 2**stage * block.expansion for stage in range(4)]
+
+
+def residual_stage(config: BackboneConfig, stage: int) -> nn.Sequential:
+    """conv2_x (stage 0) to conv5_x (stage 3), not initialised: from stage 1 on, the first block halves the map."""
+    block, counts = STAGES[config.depth]
+    channels = stage_channels(config)
+    inputs = channels[stage - 1] if stage > 0 else config.width
+    layers = []
+    for index in range(counts[stage]):
+        stride = 2 if stage > 0 and index == 0 else 1
+        layers.append(block(inputs, config.width * 2**stage, stride, config))
+        inputs = channels[stage]
+    return nn.Sequential(*layers)
+
+
+def initialise(stages: nn.Module) -> None:
+    for module in stages.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # He et al. 2015
+        elif isinstance(module, (BasicBlock, Bottleneck)):
+            # Goyal et al. 2017, 5.1: each block starts as the identity, which lets a deep net train from scratch.
+            last = module.bn2 if isinstance(module, BasicBlock) else module.bn3
+            if isinstance(last, (nn.BatchNorm2d, nn.GroupNorm)):
+                nn.init.zeros_(last.weight)
+
+
 class ResNet(nn.Module):
     """Stem, four stages and, where `classes` is given, the classifier's average pool and linear layer.
 
     `forward(images)` gives [C2, C3, C4, C5]; `classify(images)` gives (N, classes) logits; `channels` are those of
-    C2..C5.
+    C2..C5. With `stages=3` it ends with C4.
     """
 
-    def __init__(self, config: BackboneConfig, classes: int | None = None) -> None:
+    def __init__(self, config: BackboneConfig, classes: int | None = None, stages: int = 4) -> None:
         super().__init__()
-        block, counts = STAGES[config.depth]
         self.conv1 = nn.Conv2d(3, config.width, 7, stride=2, padding=3, bias=False)
         self.bn1 = norm_layer(config.norm, config.width, config.norm_eps)
-        self.channels = [config.width * 2**stage * block.expansion for stage in range(4)]
-        inputs = config.width
-        for stage, blocks in enumerate(counts):
-            layers = []
-            for index in range(blocks):
-                stride = 2 if stage > 0 and index == 0 else 1
-                layers.append(block(inputs, config.width * 2**stage, stride, config))
-                inputs = self.channels[stage]
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
-        self.fc = nn.Linear(inputs, classes) if classes is not None else None
+        self.channels = stage_channels(config)[:stages]
+        for stage in range(stages):
+            setattr(self, f"layer{stage + 1}", residual_stage(config, stage))
+        self.fc = nn.Linear(self.channels[-1], classes) if classes is not None else None
         self.frozen_stages = config.frozen_stages
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # He et al. 2015
-            elif isinstance(module, (BasicBlock, Bottleneck)):
-                # Goyal et al. 2017, 5.1: each block starts as the identity, which lets a deep net train from scratch.
-                last = module.bn2 if isinstance(module, BasicBlock) else module.bn3
-                if isinstance(last, (nn.BatchNorm2d, nn.GroupNorm)):
-                    nn.init.zeros_(last.weight)
+        initialise(self)
         for module in self._frozen():
             module.requires_grad_(False)
 
+    def _stages(self) -> list[nn.Module]:
+        return [getattr(self, f"layer{stage + 1}") for stage in range(len(self.channels))]
+
     def _frozen(self) -> list[nn.Module]:
         """What `frozen_stages` names: the stem counts as the first stage."""
-        stages = [[self.conv1, self.bn1], [self.layer1], [self.layer2], [self.layer3], [self.layer4]]
-        return [module for stage in stages[: self.frozen_stages] for module in stage]
+        parts = [[self.conv1, self.bn1], *([stage] for stage in self._stages())]
+        return [module for part in parts[: self.frozen_stages] for module in part]
 
     def train(self, mode: bool = True) -> ResNet:
         """As for any module, but frozen stages stay in evaluation: batch norm's running statistics are frozen too."""
@@ -133,11 +149,11 @@ class ResNet(nn.Module):
         return F.max_pool2d(F.relu(self.bn1(self.conv1(images))), 3, stride=2, padding=1)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        c2 = self.layer1(self.stem(images))
-        c3 = self.layer2(c2)
-        c4 = self.layer3(c3)
-        c5 = self.layer4(c4)
-        return [c2, c3, c4, c5]
+        x, features = self.stem(images), []
+        for stage in self._stages():
+            x = stage(x)
+            features.append(x)
+        return features
 
     def classify(self, images: Tensor) -> Tensor:
         """ImageNet logits (N, classes), as in Table 1 before its softmax. ValueError if built without `classes`."""

@@ -1,11 +1,13 @@
 """Region proposal network (fig. 7; Ren et al. 2015, sec. 3.1; Lin et al. 2017, sec. 4.1).
 
-N images, L = 5 levels P2..P6, A anchors a cell, R = sum(Hl Wl A) anchors an image; logits (N, R), deltas (N, R, 4),
-anchors (R, 4) and labels (R,) in {-1 ignored, 0 background, 1 object} run over levels, then y, x, ratio; proposals
-(Pi, 4), one tensor an image.
+N images, L = 5 levels P2..P6 (or C4 alone), A anchors a cell, R = sum(Hl Wl A) anchors an image; logits (N, R), deltas
+(N, R, 4), anchors (R, 4) and labels (R,) in {-1 ignored, 0 background, 1 object} run over levels, then y, x, area,
+ratio; proposals (Pi, 4), one tensor an image.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +24,6 @@ from fasterfpn.geometry import (
     match_anchors,
     sample_balanced,
 )
-from fasterfpn.geometry.anchors import STRIDES
 from fasterfpn.models.config import RpnConfig, ScaleConfig
 from fasterfpn.models.images import ImageBatch, Size
 from fasterfpn.models.losses import rpn_losses
@@ -53,13 +54,19 @@ class RPNHead(nn.Module):
 
 
 class RPN(nn.Module):
-    """Head, anchors, loss and proposals."""
+    """Head, anchors, loss and proposals, on levels of these strides.
 
-    def __init__(self, channels: int, config: RpnConfig, scale: ScaleConfig) -> None:
+    One of `anchor_areas` a level, as on a pyramid; on a single level all of them (Ren et al. 3.1.1).
+    """
+
+    def __init__(self, channels: int, config: RpnConfig, scale: ScaleConfig, strides: Sequence[int]) -> None:
         super().__init__()
         self.config = config
         self.scale = scale
-        self.head = RPNHead(channels, len(scale.anchor_ratios))
+        self.strides = tuple(strides)
+        areas = scale.anchor_areas
+        self.areas = [areas] if len(self.strides) == 1 else [(area,) for area in areas]
+        self.head = RPNHead(channels, len(self.areas[0]) * len(scale.anchor_ratios))
 
     def forward(
         self, pyramid: list[Tensor], batch: ImageBatch, truth: list[Tensor] | None, generator: torch.Generator
@@ -79,16 +86,15 @@ class RPN(nn.Module):
     def anchors(self, pyramid: list[Tensor], image_size: Size) -> list[Tensor]:
         """Anchors (Hl Wl A, 4) of each level for features of these sizes."""
         levels = []
-        for feature, area, stride in zip(pyramid, self.scale.anchor_areas, STRIDES, strict=True):
+        for feature, areas, stride in zip(pyramid, self.areas, self.strides, strict=True):
             grid = feature.shape[-2:]
             strides = (stride, stride)
             if self.scale.anchor_strides_measured:
                 strides = (image_size[0] // grid[0], image_size[1] // grid[1])
             # Boxes keep float32 (float64) precision under autocast too.
             dtype = torch.promote_types(feature.dtype, torch.float32)
-            cell = cell_anchors(
-                area, self.scale.anchor_ratios, dtype=dtype, device=feature.device, rounded=self.scale.anchors_rounded
-            )
+            kind = {"dtype": dtype, "device": feature.device, "rounded": self.scale.anchors_rounded}
+            cell = torch.cat([cell_anchors(area, self.scale.anchor_ratios, **kind) for area in areas])
             levels.append(grid_anchors(cell, grid, strides))
         return levels
 

@@ -28,8 +28,8 @@ PREFIXES = {
     "rpn.head.conv": "rpn.head.conv.0.0",
     "rpn.head.logits": "rpn.head.cls_logits",
     "rpn.head.deltas": "rpn.head.bbox_pred",
-    "box_head.fc6": "roi_heads.box_head.fc6",
-    "box_head.fc7": "roi_heads.box_head.fc7",
+    "box_head.body.fc6": "roi_heads.box_head.fc6",
+    "box_head.body.fc7": "roi_heads.box_head.fc7",
     "box_head.logits": "roi_heads.box_predictor.cls_score",
     "box_head.deltas": "roi_heads.box_predictor.bbox_pred",
 }
@@ -85,6 +85,8 @@ def load_torchvision(detector: Detector, state_dict: Mapping[str, Tensor]) -> Re
     """
     own = detector.state_dict()
     names = _own_names(state_dict)
+    if detector.fpn is None:  # conv5 of a ResNet lies behind the pooling
+        names = {key: _renamed(name, {"backbone.layer4": "box_head.body.layer4"}) for key, name in names.items()}
     norms = {name: module for name, module in detector.named_modules() if _is_norm(module)}
     # A norm of the state dict keeps running statistics or does not; ours must do likewise.
     with_statistics = {_module(name) for name in names.values() if name.endswith(".running_mean")}
@@ -117,8 +119,11 @@ def load_torchvision(detector: Detector, state_dict: Mapping[str, Tensor]) -> Re
 def to_torchvision(detector: Detector) -> dict[str, Tensor]:
     """The detector's whole state dict under the names of torchvision's Faster R-CNN; it shares the detector's memory.
 
-    torchvision's FasterRCNN of the same depth, norm, classes and anchors loads it strictly.
+    torchvision's FasterRCNN of the same depth, norm, classes and anchors loads it strictly. Raises `ValueError` for the
+    single-scale network, which torchvision does not have.
     """
+    if detector.fpn is None:
+        raise ValueError("to_torchvision: torchvision has no detector on conv4")
     return {_renamed(name, PREFIXES): value for name, value in detector.state_dict().items()}
 
 

@@ -60,8 +60,8 @@ def test_a_run_folder_gives_its_best_else_its_last(saved, tmp_path):
 
 def test_weights_that_are_not_finite_are_not_written(tmp_path):
     detector = build_detector(TINY.model, CLASSES)
-    detector.box_head.fc6.weight.data[3, 5] = math.nan
-    with pytest.raises(FloatingPointError, match=r"box_head\.fc6\.weight"):
+    detector.box_head.body.fc6.weight.data[3, 5] = math.nan
+    with pytest.raises(FloatingPointError, match=r"box_head\.body\.fc6\.weight"):
         save_checkpoint(tmp_path / BEST, detector, TINY, step=1)
     assert list(tmp_path.iterdir()) == []
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fasterfpn import ops
 from fasterfpn.geometry import box_iou, decode_boxes, encode_boxes
-from fasterfpn.models.box_head import BoxHead
+from fasterfpn.geometry.anchors import STRIDES
+from fasterfpn.models.box_head import BoxHead, TwoLayers
 from fasterfpn.models.config import BoxHeadConfig
 
 CHANNELS, CLASSES = 3, 4
@@ -20,7 +21,8 @@ seeds = st.integers(0, 2**32)
 def make_head(canonical_size=224.0, **changes):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return BoxHead(CHANNELS, CLASSES, dataclasses.replace(CONFIG, **changes), canonical_size)
+        config = dataclasses.replace(CONFIG, **changes)
+        return BoxHead(TwoLayers(CHANNELS, config), CLASSES, config, STRIDES[:4], canonical_size)
 
 
 def random_boxes(count, seed, extent=100.0):

@@ -124,7 +124,7 @@ def prepared(case: Case) -> Detector:
                 nn.init.normal_(module.bias, std=0.05)
         head = detector.box_head
         scaled = {detector.rpn.head.logits: 2.0, detector.rpn.head.deltas: 0.3, head.logits: 2.0, head.deltas: 1.0}
-        scaled |= dict.fromkeys([*detector.fpn.outputs, detector.rpn.head.conv, head.fc6, head.fc7], 1.0)
+        scaled |= dict.fromkeys([*detector.fpn.outputs, detector.rpn.head.conv, head.body.fc6, head.body.fc7], 1.0)
         for module, spread in scaled.items():
             module.register_forward_pre_hook(
                 lambda module, inputs, spread=spread: scale_output(module, inputs[0], spread)

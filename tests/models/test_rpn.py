@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from fasterfpn.geometry import box_iou, decode_boxes, encode_boxes, match_anchors, pyramid_anchors
+from fasterfpn.geometry.anchors import STRIDES
 from fasterfpn.models.config import RpnConfig, ScaleConfig
 from fasterfpn.models.images import ImageBatch
 from fasterfpn.models.rpn import RPN, RPNHead
@@ -21,7 +22,7 @@ seeds = st.integers(0, 2**32)
 
 
 def make_rpn(training=False, scale=SCALE, **changes):
-    return RPN(CHANNELS, dataclasses.replace(CONFIG, **changes), scale).train(training)
+    return RPN(CHANNELS, dataclasses.replace(CONFIG, **changes), scale, STRIDES).train(training)
 
 
 def make_batch(sizes):
