@@ -78,7 +78,7 @@ def emulated_pooling(version, case, number):
 def native_pooling(version, case, number):
     values, argmax = torch.ops.fasterfpn.roi_max_pool(*case, True, version)
     shapes = [size for feature in case[0] for size in feature.shape]
-    arguments = torch.ones_like(values), *case[1:3], argmax, shapes, number % 3 > 0, version
+    arguments = torch.ones_like(values), *case[1:3], argmax, shapes, case[3], number % 3 > 0, version
     return values, argmax.int(), torch.ops.fasterfpn.roi_max_pool_backward(*arguments)
 
 

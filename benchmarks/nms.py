@@ -113,7 +113,7 @@ def measure(
     return len(results[newest]), seconds | timing.medians(short, budget)
 
 
-def main(quick: bool = False, device: Literal["cpu", "cuda"] = "cpu", limit: float = 20.0, budget: float = 1.0) -> None:
+def main(quick: bool = False, device: Literal["cpu", "cuda"] = "cpu", limit: float = 30.0, budget: float = 1.0) -> None:
     """Check, time, and write the results.
 
     Args:

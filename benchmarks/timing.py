@@ -29,9 +29,10 @@ def median_seconds(function: Callable[[], object], budget: float = 1.0, at_least
 def medians(functions: Mapping[str, Callable[[], object]], budget: float = 1.0, at_least: int = 3) -> dict[str, float]:
     """The median time of a call of each function, in seconds; the functions take turns.
 
-    A first call, not counted, warms up caches and thread pools. Then each is called until its own calls have taken
-    `budget` seconds, and `at_least` so many times. One whose first call takes five budgets is not called again: that
-    call counts.
+    A turn is a quarter of the budget, and one call at least. The call before it is not counted: it meets the caches and
+    the memory that the system has to hand as the rival left them. The turns go on until a function's own calls have
+    taken `budget` seconds, and `at_least` so many times. One whose first call takes five budgets is not called again:
+    that call counts.
     """
     times = {name: [_seconds(function)] for name, function in functions.items()}
     unfinished = [name for name in functions if times[name][0] < 5 * budget]
@@ -39,7 +40,10 @@ def medians(functions: Mapping[str, Callable[[], object]], budget: float = 1.0, 
         times[name].clear()
     while unfinished:
         for name in unfinished:
-            times[name].append(_seconds(functions[name]))
+            functions[name]()
+            turn = time.perf_counter()
+            while not times[name] or time.perf_counter() - turn < budget / 4:
+                times[name].append(_seconds(functions[name]))
         unfinished = [name for name in unfinished if sum(times[name]) < budget or len(times[name]) < at_least]
     return {name: statistics.median(seconds) for name, seconds in times.items()}
 

@@ -12,7 +12,7 @@ STABLE_TORCH_LIBRARY(fasterfpn, library) {
   // feature_shapes: N, C, H, W of each level, one after the other.
   library.def(
       "roi_max_pool_backward(Tensor grad, Tensor rois, Tensor levels, Tensor argmax, SymInt[] feature_shapes, "
-      "bool channels_last, int version) -> Tensor[]");
+      "float[] spatial_scales, bool channels_last, int version) -> Tensor[]");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fasterfpn, CPU, library) {

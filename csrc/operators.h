@@ -4,6 +4,7 @@
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <sstream>
@@ -31,6 +32,14 @@ inline bool is_floating_point(const Tensor& tensor) {
          type == ScalarType::Half;
 }
 
+// Cells per pixel of each level.
+inline void check_scales(const std::vector<double>& spatial_scales, size_t levels) {
+  check(spatial_scales.size() == levels, "spatial_scales: expected one for each of ", levels, " levels");
+  for (const double scale : spatial_scales) {
+    check(scale > 0 && std::isfinite(scale), "spatial_scales: expected finite positive numbers, got ", scale);
+  }
+}
+
 // The version of a kernel that is asked for, 1 to newest; 0 means the newest.
 inline int64_t checked_version(int64_t version, int64_t newest) {
   check(version >= 0 && version <= newest, "version: expected 0 to ", newest, ", got ", version);
@@ -47,8 +56,8 @@ std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tens
                                         int64_t version);
 
 std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois, const Tensor& levels,
-                                          const Tensor& argmax, std::vector<int64_t> feature_shapes, bool channels_last,
-                                          int64_t version);
+                                          const Tensor& argmax, std::vector<int64_t> feature_shapes,
+                                          std::vector<double> spatial_scales, bool channels_last, int64_t version);
 
 }  // namespace cpu
 }  // namespace fasterfpn

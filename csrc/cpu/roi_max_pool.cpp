@@ -8,7 +8,8 @@
 // v2  Forward: a fixed number of channels at a time, so that their maxima stay in registers through a bin's cells; and
 //     the bins of a RoI are turned from channels-last to row-major order together, in the cache.
 // v3  Forward: RoIs by level and place, so that cells that several RoIs share are still in the cache.
-// v4  Backward: the gradient in tiles that fit a cache. A tile's sums are added up there, and written once.
+// v4  Backward: the gradient in tiles that fit a cache. A tile's sums are added up there, and written once. Which bins
+//     reach into a tile follows from the RoIs, not from the arg-max, which is read but once.
 // v5  New memory in pages of 2 MiB: the system prepares fewer of them.
 //
 // roi_max_pool_forward.h and roi_max_pool_backward.h hold the kernels, roi_max_pool.h what they share.
@@ -94,10 +95,7 @@ std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tens
                                         int64_t version) {
   version = checked_version(version, kNewest);
   const std::vector<Shape> shapes = checked_shapes(features);
-  check(spatial_scales.size() == shapes.size(), "spatial_scales: expected one for each of ", shapes.size(), " levels");
-  for (const double scale : spatial_scales) {
-    check(scale > 0 && std::isfinite(scale), "spatial_scales: expected finite positive numbers, got ", scale);
-  }
+  check_scales(spatial_scales, shapes.size());
   check(output_size >= 1, "output_size: expected at least 1, got ", output_size);
   const Regions regions(rois, levels, shapes, spatial_scales, output_size);
   for (Tensor& feature : features) {
@@ -126,8 +124,8 @@ std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tens
 }
 
 std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois, const Tensor& levels,
-                                          const Tensor& argmax, std::vector<int64_t> feature_shapes, bool channels_last,
-                                          int64_t version) {
+                                          const Tensor& argmax, std::vector<int64_t> feature_shapes,
+                                          std::vector<double> spatial_scales, bool channels_last, int64_t version) {
   version = checked_version(version, kNewest);
   check(!feature_shapes.empty() && feature_shapes.size() % 4 == 0, "feature_shapes: expected N, C, H, W of each level");
   std::vector<Shape> shapes;
@@ -143,8 +141,9 @@ std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois
   check(integer, "argmax: expected int16, int32 or int64");
   check(argmax.is_cpu() && argmax.dim() == 4, "argmax: expected shape (R, C, S, S) on the CPU");
   for (int64_t i = 0; i < 4; ++i) check(argmax.size(i) == grad.size(i), "argmax: expected the shape of grad");
-  // Only image and level are used here, not the bins.
-  const Regions regions(rois, levels, shapes, std::vector<double>(shapes.size(), 1.0), 1);
+  check(grad.size(2) == grad.size(3) && grad.size(2) >= 1, "grad: expected shape (R, C, S, S)");
+  check_scales(spatial_scales, shapes.size());
+  const Regions regions(rois, levels, shapes, spatial_scales, grad.size(2));
   check(grad.size(0) == regions.size(), "grad: expected as many rows as rois");
 
   const bool tiles = version >= 4;
@@ -158,14 +157,13 @@ std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois
   }
   const Tensor dense_grad = torch::stable::contiguous(grad);
   const Tensor dense_argmax = torch::stable::contiguous(argmax, MemoryFormat::ChannelsLast);
-  const int64_t bins = grad.size(2) * grad.size(3);
   bool good = true;
   DISPATCH_FEATURES(grad.scalar_type(), "roi_max_pool_backward", [&] {
     const scalar_t* from = static_cast<const scalar_t*>(dense_grad.const_data_ptr());
     const auto scatter = [&](auto kernel, auto* where, auto zero) {
       std::vector<decltype(zero)*> data;
       for (const Tensor& g : gradients) data.push_back(static_cast<decltype(zero)*>(g.mutable_data_ptr()));
-      good = kernel(from, where, regions, shapes, bins, data, channels_last);
+      good = kernel(from, where, regions, shapes, data, channels_last);
     };
     with_pointer(dense_argmax, [&](auto* where) {
       using Index = std::remove_pointer_t<decltype(where)>;

@@ -15,7 +15,8 @@ namespace fasterfpn::cpu {
 // Adds grad to the cells that argmax names in the levels' gradients, which are 0; false if some are not on the map.
 template <typename T, typename Index>
 bool scatter_by_channels(const T* grad, const Index* argmax, const Regions& regions, const std::vector<Shape>& shapes,
-                         int64_t bins, const std::vector<Wide<T>*>& gradients, bool channels_last) {
+                         const std::vector<Wide<T>*>& gradients, bool channels_last) {
+  const int64_t bins = regions.output_size() * regions.output_size();
   constexpr int64_t kBlock = 16;  // channels of a thread: 64 bytes of float, so that threads do not share cache lines
   const int64_t channels = shapes[0].channels, blocks = (channels + kBlock - 1) / kBlock;
   std::atomic<bool> good{true};
@@ -56,55 +57,30 @@ ALWAYS_INLINE Window common(const Window& a, const Window& b) { return {common(a
 
 constexpr int kLanes = 64;  // channels of a task
 
-// The arg-max of `lanes` channels, -1 for those that are missing from kLanes.
+// The arg-max of `lanes` channels, -1 for those that are missing from kLanes. False if one is not on a map of `count`
+// cells.
 template <typename Index>
-ALWAYS_INLINE void load_lanes(const Index* __restrict argmax, int64_t lanes, Index* __restrict cells) {
+VECTORISE bool load_lanes(const Index* __restrict argmax, int64_t lanes, int64_t count, Index* __restrict cells) {
   if (lanes >= kLanes) {
     for (int c = 0; c < kLanes; ++c) cells[c] = argmax[c];
   } else {
     for (int c = 0; c < kLanes; ++c) cells[c] = c < lanes ? argmax[c] : Index(-1);
   }
+  Index least = -1, most = -1;
+  for (int c = 0; c < kLanes; ++c) least = std::min(least, cells[c]), most = std::max(most, cells[c]);
+  return least == -1 && most < count;
 }
 
-// The least window that holds every cell named by the arg-max of one bin; empty if it names none. False if one of them
-// is not on the map.
-template <typename Index>
-VECTORISE bool window_of_bin(const Index* argmax, int64_t channels, const Shape& shape, Window* window) {
-  using Unsigned = std::make_unsigned_t<Index>;
-  const Unsigned none = ~Unsigned(0);  // what -1 is, too: the first cell is the least that is not none
-  Index cells[kLanes], lowest[kLanes], last[kLanes];
-  Unsigned first[kLanes], left[kLanes], right[kLanes];
-  for (int c = 0; c < kLanes; ++c) first[c] = left[c] = none, right[c] = 0, lowest[c] = last[c] = -1;
-  for (int64_t channel = 0; channel < channels; channel += kLanes) {
-    load_lanes(argmax + channel, channels - channel, cells);
-    for (int c = 0; c < kLanes; ++c) {
-      first[c] = std::min(first[c], static_cast<Unsigned>(cells[c]));
-      lowest[c] = std::min(lowest[c], cells[c]);
-      last[c] = std::max(last[c], cells[c]);
-    }
+// The cells of each bin of each RoI: all that its arg-max may name.
+inline std::vector<Window> windows_of_bins(const Regions& regions) {
+  const int64_t size = regions.output_size();
+  std::vector<Window> windows;
+  windows.reserve(regions.size() * size * size);
+  for (int64_t r = 0; r < regions.size(); ++r) {
+    const Span *y = regions[r].bins, *x = y + size;
+    for (int64_t bin = 0; bin < size * size; ++bin) windows.push_back({y[bin / size], x[bin % size]});
   }
-  const Index least = *std::min_element(lowest, lowest + kLanes), most = *std::max_element(last, last + kLanes);
-  *window = {{0, 0}, {0, 0}};
-  if (least < -1 || most >= shape.height * shape.width) return false;
-  if (most < 0) return true;
-  // The columns: of each row those channels that are in it, instead of a division for each channel.
-  const int64_t top = *std::min_element(first, first + kLanes) / shape.width, bottom = most / shape.width;
-  const Unsigned width = static_cast<Unsigned>(shape.width);
-  for (int64_t channel = 0; channel < channels; channel += kLanes) {
-    load_lanes(argmax + channel, channels - channel, cells);
-    for (int64_t row = top; row <= bottom; ++row) {
-      const Unsigned begin = static_cast<Unsigned>(row * shape.width);
-      for (int c = 0; c < kLanes; ++c) {
-        const Unsigned x = static_cast<Unsigned>(cells[c]) - begin;  // huge where it lies in a row before
-        left[c] = std::min(left[c], x);
-        right[c] = std::max(right[c], x < width ? x : Unsigned(0));
-      }
-    }
-  }
-  *window = {{top, bottom + 1},
-             {static_cast<int64_t>(*std::min_element(left, left + kLanes)),
-              static_cast<int64_t>(*std::max_element(right, right + kLanes)) + 1}};
-  return true;
+  return windows;
 }
 
 constexpr int64_t kTileRows = 24, kTileColumns = 64;  // its cells; 384 KiB of float sums: they fit a second-level cache
@@ -129,11 +105,12 @@ VECTORISE void add_densely(const Window& window, const Window& tile, int64_t wid
 
 // The same for a bin of many cells: each channel goes to its own.
 template <typename Number, typename Index>
-void add_one_by_one(const Window& tile, int64_t width, const Index* where, const Number* grad, Number* sums) {
+void add_one_by_one(const Window& window, const Window& tile, int64_t width, const Index* where, const Number* grad,
+                    Number* sums) {
   for (int c = 0; c < kLanes; ++c) {
     if (where[c] < 0) continue;
     const int64_t y = where[c] / width, x = where[c] % width;
-    if (y < tile.y.begin || y >= tile.y.end || x < tile.x.begin || x >= tile.x.end) continue;
+    if (y < window.y.begin || y >= window.y.end || x < window.x.begin || x >= window.x.end) continue;
     sums[((y - tile.y.begin) * kTileColumns + x - tile.x.begin) * kLanes + c] += grad[c];
   }
 }
@@ -214,45 +191,41 @@ inline std::vector<Tile> cut_into_tiles(const std::vector<Shape>& shapes, const 
 }
 
 // Adds what RoI r sends to kLanes channels, or `lanes` if less are left, of a tile. grad, argmax: at the first of them
-// in the RoI; `turned` holds bins * kLanes numbers.
+// in the RoI; `turned` holds bins * kLanes numbers. False if an arg-max is not on a map of so many cells.
 template <typename T, typename Index>
-void add_region(const T* grad, const Index* argmax, int64_t channels, int64_t lanes, const Window* windows,
-                int64_t bins, const Window& tile, int64_t width, Wide<T>* turned, Wide<T>* sums) {
+bool add_region(const T* grad, const Index* argmax, int64_t channels, int64_t lanes, const Window* windows,
+                int64_t bins, const Window& tile, const Shape& shape, Wide<T>* turned, Wide<T>* sums) {
   int64_t begin = bins, end = 0;  // of the bins that reach into the tile
   for (int64_t b = 0; b < bins; ++b) {
     if (common(windows[b], tile).area() == 0) continue;
     begin = std::min(begin, b), end = b + 1;
   }
   turn_grad(grad + begin, bins, lanes, end - begin, turned);
+  bool good = true;
   for (int64_t b = begin; b < end; ++b, turned += kLanes) {
     const Window part = common(windows[b], tile);
     if (part.area() == 0) continue;
     Index where[kLanes];
-    load_lanes(argmax + b * channels, lanes, where);
+    good &= load_lanes(argmax + b * channels, lanes, shape.height * shape.width, where);
     if (part.area() <= kFewCells) {
-      add_densely(part, tile, width, where, turned, sums);
+      add_densely(part, tile, shape.width, where, turned, sums);
     } else {
-      add_one_by_one(tile, width, where, turned, sums);
+      add_one_by_one(part, tile, shape.width, where, turned, sums);
     }
   }
+  return good;
 }
 
-// Every gradient is written in full: what lies there before does not matter. False if argmax names a cell off the map.
+// Every gradient is written in full: what lies there before does not matter. False if the arg-max of a bin that is not
+// empty names a cell off the map; one that is on the map but not in its bin is passed over.
 template <typename T, typename Index>
 bool scatter_by_tiles(const T* grad, const Index* argmax, const Regions& regions, const std::vector<Shape>& shapes,
-                      int64_t bins, const std::vector<T*>& gradients, bool channels_last) {
+                      const std::vector<T*>& gradients, bool channels_last) {
   const int64_t channels = shapes[0].channels, blocks = (channels + kLanes - 1) / kLanes;
-  std::vector<Window> windows(regions.size() * bins);
-  std::atomic<bool> good{true};
-  torch::stable::parallel_for(0, regions.size(), 8, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin * bins; b < end * bins; ++b) {
-      const Shape& shape = shapes[regions[b / bins].level];
-      if (!window_of_bin(argmax + b * channels, channels, shape, &windows[b])) good = false;
-    }
-  });
-  if (!good) return false;
-
+  const int64_t bins = regions.output_size() * regions.output_size();
+  const std::vector<Window> windows = windows_of_bins(regions);
   const std::vector<Tile> tiles = cut_into_tiles(shapes, regions, windows, bins);
+  std::atomic<bool> good{true};
   hand_out(static_cast<int64_t>(tiles.size()) * blocks, [&] {
     std::vector<Wide<T>> turned(bins * kLanes), sums(kTileRows * kTileColumns * kLanes);
     return [&, turned, sums](int64_t task) mutable {
@@ -261,14 +234,16 @@ bool scatter_by_tiles(const T* grad, const Index* argmax, const Regions& regions
       const int64_t channel = task % blocks * kLanes, lanes = std::min<int64_t>(kLanes, channels - channel);
       std::fill(sums.begin(), sums.end(), Wide<T>(0));
       for (const int64_t r : tile.members) {
-        add_region(grad + (r * channels + channel) * bins, argmax + r * bins * channels + channel, channels, lanes,
-                   windows.data() + r * bins, bins, tile.window, shape.width, turned.data(), sums.data());
+        const bool on_map =
+            add_region(grad + (r * channels + channel) * bins, argmax + r * bins * channels + channel, channels, lanes,
+                       windows.data() + r * bins, bins, tile.window, shape, turned.data(), sums.data());
+        if (!on_map) good = false;
       }
       T* gradient = gradients[tile.level] + tile.image * channels * shape.height * shape.width;
       write_tile(sums.data(), tile.window, shape, channel, channels_last, gradient);
     };
   });
-  return true;
+  return good;
 }
 
 }  // namespace fasterfpn::cpu

@@ -165,11 +165,7 @@ std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tens
     check_device("features", feature, first);
     large |= feature.size(2) * feature.size(3) > std::numeric_limits<int32_t>::max();
   }
-  check(spatial_scales.size() == features.size(), "spatial_scales: expected one for each of ", features.size(),
-        " levels");
-  for (const double scale : spatial_scales) {
-    check(scale > 0 && std::isfinite(scale), "spatial_scales: expected finite positive numbers, got ", scale);
-  }
+  check_scales(spatial_scales, features.size());
   check(output_size >= 1, "output_size: expected at least 1, got ", output_size);
   check_rois(rois, levels, first);
 
@@ -191,8 +187,8 @@ std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tens
 }
 
 std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois, const Tensor& levels,
-                                          const Tensor& argmax, std::vector<int64_t> feature_shapes, bool channels_last,
-                                          int64_t version) {
+                                          const Tensor& argmax, std::vector<int64_t> feature_shapes,
+                                          std::vector<double> spatial_scales, bool channels_last, int64_t version) {
   version = checked_version(version, kPoolingVersions);
   const std::vector<int64_t>& shapes = feature_shapes;
   check(!shapes.empty() && shapes.size() % 4 == 0 && shapes.size() <= 4 * kMaxLevels,
@@ -201,6 +197,7 @@ std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois
     check(shapes[n] >= 0, "feature_shapes: expected no negative size");
     check(n % 4 > 1 || shapes[n] == shapes[n % 4], "feature_shapes: expected one N, C for all levels");
   }
+  check_scales(spatial_scales, shapes.size() / 4);  // else not used: the arg-max says where the gradients go
   check(is_floating_point(grad), "grad: expected floating point");
   check(grad.dim() == 4 && grad.size(1) == shapes[1], "grad: expected shape (R, C, S, S)");
   check(grad.size(0) == rois.size(0), "grad: expected as many rows as rois");
@@ -224,8 +221,8 @@ std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois
   const Rois regions = rois_of(corners, chosen);
   const int64_t bins = grad.size(2) * grad.size(3);
   const Tensor memory = workspace(grad, roi_max_pool_backward_workspace(regions, bins, version));
-  cuda::roi_max_pool_backward(pyramid_of(gradients, std::vector<double>(gradients.size(), 1.0)), type_of(grad), regions,
-                              bins, dense_grad.const_data_ptr(), {cells.mutable_data_ptr(), large}, version,
+  cuda::roi_max_pool_backward(pyramid_of(gradients, spatial_scales), type_of(grad), regions, bins,
+                              dense_grad.const_data_ptr(), {cells.mutable_data_ptr(), large}, version,
                               memory.mutable_data_ptr(), current_stream(grad));
   for (Tensor& gradient : gradients) gradient = torch::stable::to(gradient, grad.scalar_type());
   return gradients;

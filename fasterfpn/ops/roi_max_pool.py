@@ -76,14 +76,14 @@ def _empty_argmax(features, shape):
     return torch.empty(shape, dtype=dtype, device=features[0].device, memory_format=memory_format)
 
 
-def _backward_fake(grad, rois, levels, argmax, feature_shapes, channels_last, version):
+def _backward_fake(grad, rois, levels, argmax, feature_shapes, spatial_scales, channels_last, version):
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     shapes = [feature_shapes[i : i + 4] for i in range(0, len(feature_shapes), 4)]
     return [torch.empty(s, dtype=grad.dtype, device=grad.device, memory_format=memory_format) for s in shapes]
 
 
 def _save(ctx, inputs, output) -> None:
-    features, rois, levels, _, _, ctx.with_argmax, ctx.version = inputs
+    features, rois, levels, ctx.spatial_scales, _, ctx.with_argmax, ctx.version = inputs
     ctx.save_for_backward(rois, levels, output[1])
     ctx.mark_non_differentiable(output[1])
     ctx.feature_shapes = [size for feature in features for size in feature.shape]
@@ -94,7 +94,7 @@ def _backward(ctx, grad, _):
     if not ctx.with_argmax:
         raise RuntimeError("with_argmax: must be True in fasterfpn::roi_max_pool for its gradient")
     saved = ctx.saved_tensors
-    layout = ctx.feature_shapes, ctx.channels_last
+    layout = ctx.feature_shapes, ctx.spatial_scales, ctx.channels_last
     grads = torch.ops.fasterfpn.roi_max_pool_backward(grad, *saved, *layout, ctx.version)
     return grads, None, None, None, None, None, None
 

@@ -35,7 +35,7 @@ def test_pooling_operators(case, version, channels_last):
     unrecorded, nothing = native.roi_max_pool(*case, False, version)
     assert torch.equal(unrecorded, values) and nothing.numel() == 0
     ones, shapes = torch.ones(()).to(values.dtype).expand(values.shape), [n for f in features for n in f.shape]
-    gradients = native.roi_max_pool_backward(ones, rois, levels, argmax, shapes, channels_last, version)
+    gradients = native.roi_max_pool_backward(ones, rois, levels, argmax, shapes, case[3], channels_last, version)
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     for feature, gradient in zip(features, gradients, strict=True):
         assert gradient.shape == feature.shape and gradient.dtype == feature.dtype
@@ -112,13 +112,15 @@ def test_pooling_operator_names_the_bad_argument(name, bad):
         ("feature_shapes", [1, 2, 3, 3] * 17),
         ("rois", torch.zeros(2, 4)),
         ("levels", torch.zeros(2)),
+        ("spatial_scales", [0.5, 0.5]),
+        ("spatial_scales", [float("inf")]),
         ("version", 4),
     ],
 )
 def test_backward_operator_names_the_bad_argument(name, bad):
     good = dict(grad=torch.ones(2, 2, 2, 2), rois=torch.zeros(2, 5), levels=torch.zeros(2, dtype=torch.int64))
     good |= dict(argmax=torch.zeros(2, 2, 2, 2, dtype=torch.int32), feature_shapes=[1, 2, 3, 3])
-    good |= dict(channels_last=False, version=0)
+    good |= dict(spatial_scales=[0.5], channels_last=False, version=0)
     emulated_cuda.operators().roi_max_pool_backward(*good.values())
     with pytest.raises((ValueError, RuntimeError), match=name):
         emulated_cuda.operators().roi_max_pool_backward(*renamed(good, name, bad))
@@ -192,7 +194,7 @@ def test_pooling_on_a_gpu(version, case, channels_last):
     assert torch.equal(values.cpu(), expected[0]) and torch.equal(argmax.cpu(), expected[1])
     upstream = torch.randint(-2, 3, values.shape, generator=generator(0)).to(values.dtype)
     shapes = [n for feature in features for n in feature.shape]
-    arguments = upstream, rois, levels, expected[1], shapes, channels_last
+    arguments = upstream, rois, levels, expected[1], shapes, case[3], channels_last
     gradients = torch.ops.fasterfpn.roi_max_pool_backward(*on_gpu(arguments), version)
     for gradient, wanted in zip(gradients, torch.ops.fasterfpn.roi_max_pool_backward(*arguments, 0), strict=True):
         assert torch.equal(gradient.cpu(), wanted)

@@ -42,7 +42,7 @@ def test_opcheck_roi_max_pool(with_argmax, memory_format):
 def test_opcheck_roi_max_pool_backward(channels_last):
     values, argmax = torch.ops.fasterfpn.roi_max_pool(FEATURES, ROIS, LEVELS, SCALES, 2, True, 0)
     shapes = [size for feature in FEATURES for size in feature.shape]
-    arguments = torch.ones_like(values), ROIS, LEVELS, argmax, shapes, channels_last, 0
+    arguments = torch.ones_like(values), ROIS, LEVELS, argmax, shapes, SCALES, channels_last, 0
     torch.library.opcheck(torch.ops.fasterfpn.roi_max_pool_backward.default, arguments)
 
 
@@ -214,12 +214,15 @@ def test_the_kernels_check_for_themselves(name, bad):
         ("feature_shapes", dict(feature_shapes=[2, 3, 8, -9, 2, 3, 4, 5])),
         ("rois", dict(rois=changed(ROIS, (2, 0), 2))),
         ("levels", dict(levels=changed(LEVELS, 0, 2))),
+        ("spatial_scales", dict(spatial_scales=[0.25])),
+        ("spatial_scales", dict(spatial_scales=[0.25, 0.0])),
     ],
 )
 def test_backward_names_the_bad_argument(name, bad):
     shapes = [size for feature in FEATURES for size in feature.shape]
     argmax = torch.zeros(3, 3, 2, 2, dtype=torch.int32)
     good = dict(grad=torch.ones(3, 3, 2, 2), rois=ROIS, levels=LEVELS, argmax=argmax, feature_shapes=shapes)
+    good |= dict(spatial_scales=SCALES)
     torch.ops.fasterfpn.roi_max_pool_backward(**good, channels_last=True, version=0)
     with pytest.raises((ValueError, RuntimeError), match=name):
         torch.ops.fasterfpn.roi_max_pool_backward(**good | bad, channels_last=True, version=0)
