@@ -12,7 +12,10 @@ class DataConfig:
     """Where the images come from and how they are visited."""
 
     data: str = "synthetic"
-    """Folder of images with VOC annotations, or "synthetic" for the built-in aluminium profiles."""
+    """Folder of images with VOC annotations or in the aluminium data set's own layout (labelme), or "synthetic" for the
+    built-in aluminium profiles."""
+    with_defect_free: bool = False
+    """In the aluminium data set's layout, take the images without defect as well."""
     split_seed: int = 0
     """Seed of the split into parts, where the folder does not name them."""
     validation_fraction: float = 0.1

@@ -19,4 +19,5 @@ def open_source(config: DataConfig, classes: Sequence[str] | None = None) -> Spl
         validation_fraction=config.validation_fraction,
         test_fraction=config.test_fraction,
         classes=classes,
+        with_defect_free=config.with_defect_free,
     )

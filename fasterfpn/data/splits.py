@@ -7,7 +7,7 @@ that is reported. Parts that a folder does not name are drawn from its training 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,8 @@ import torch
 from fasterfpn.data.config import check_fractions
 from fasterfpn.data.dataset import DetectionDataset, LabelledImages, Sample
 from fasterfpn.data.images import image_size
+from fasterfpn.data.labelme import ONE_KIND, original_root, read_original
+from fasterfpn.data.synthetic_defects import ALUMINIUM_CLASSES
 from fasterfpn.data.voc import Annotation, VocImage, boxes_in_image, read_folder
 from fasterfpn.errors import InputError
 
@@ -53,15 +55,20 @@ def open_data(
     validation_fraction: float = 0.1,
     test_fraction: float = 0.1,
     classes: Sequence[str] | None = None,
+    with_defect_free: bool = False,
 ) -> Splits:
     """Read the annotations and image headers of a folder, no pixels, and split it.
 
     Layouts: `JPEGImages/`, `Annotations/` and `ImageSets/Main/{train,val,trainval,test}.txt`; subfolders `train/`,
     `valid/` (or `val/`) and `test/`, each flat or with `JPEGImages/` and `Annotations/`; any other folder, where the
-    XML lies beside its image. A missing validation or test part is drawn from the training part with `split_seed`,
-    the given share of it (rounded, at least one image): the images are ranked by the SHA-256 of seed and name.
+    XML lies beside its image; the aluminium data set's own (`labelme.py`), `with_defect_free` or without.
 
-    `classes` None: the names found in the whole folder, sorted. Given, as by a checkpoint: their order is kept.
+    A missing validation or test part is drawn from the training part with `split_seed`, the given share of it (rounded,
+    at least one image): the images are ranked by the SHA-256 of seed and name. Of the aluminium data set the share is
+    taken of each kind of defect (sec. 4.1), and of the images with several: 300 of 3005, and never all of one kind.
+
+    `classes` None: the names found in the whole folder, sorted; of the aluminium data set the ten in its own order.
+    Given, as by a checkpoint: their order is kept.
 
     Raises InputError for a folder that is missing, empty or too small to split, an unknown class, a list that names
     an image that does not exist, and whatever `read_folder`, `read_annotation` and `image_size` refuse.
@@ -70,10 +77,19 @@ def open_data(
     check_fractions(validation_fraction, test_fraction)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder that holds the images and their XML files")
-    parts, everything, problems = _named_parts(folder)
+    root = original_root(folder)
+    if root is None:
+        parts, everything, problems = _named_parts(folder)
+    else:
+        everything, problems = read_original(root, with_defect_free), []
+        parts = {"train": everything}
     shares = {"test": test_fraction, "val": validation_fraction}
     drawn = {part: share for part, share in shares.items() if part not in parts}
-    parts = _draw_missing(parts, drawn, split_seed, folder)
+    strata = () if root is None else (lambda item: item.key.rpartition("/")[0],)
+    parts = _draw_missing(parts, drawn, split_seed, folder, *strata)
+    if root is not None and classes is None:
+        classes = ALUMINIUM_CLASSES
+        _check_every_class(parts["train"], classes, folder)
     classes = _classes(everything, classes, folder)
     samples, counts = {}, Counter()
     for item in everything:
@@ -137,20 +153,26 @@ def _list_problems(parts: Parts, everything: list[VocImage], folder: Path) -> li
     return problems
 
 
-def _draw_missing(parts: Parts, shares: dict[str, float], seed: int, folder: Path) -> Parts:
-    """The parts with those in `shares` taken out of "train", each `shares[part]` of it; order is kept within a part.
+def _draw_missing(
+    parts: Parts, shares: dict[str, float], seed: int, folder: Path, stratum: Callable[[VocImage], str] = lambda _: ""
+) -> Parts:
+    """The parts with those in `shares` taken out of "train", each `shares[part]` of it and of each of its strata; order
+    is kept within a part.
 
     Ranking by hash rather than shuffling keeps nearly all images in their part when the folder grows.
     """
-    pool = parts["train"]
-    ranked = sorted(pool, key=lambda item: sha256(f"{seed}/{item.key}".encode()).digest())
-    parts, start = dict(parts), 0
+    pool, strata = parts["train"], defaultdict(list)
+    for item in sorted(pool, key=lambda item: sha256(f"{seed}/{item.key}".encode()).digest()):
+        strata[stratum(item)].append(item)
+    sizes = {name: len(items) for name, items in strata.items()}
+    parts = dict(parts)
     for part, share in shares.items():
-        count = max(1, round(share * len(pool))) if share > 0 else 0
-        drawn = {item.image for item in ranked[start : start + count]}
+        drawn = set()
+        for name, count in largest_remainder(sizes, share).items():
+            drawn |= {item.image for item in strata[name][:count]}
+            del strata[name][:count]
         parts[part] = [item for item in pool if item.image in drawn]
-        start += count
-    left = {item.image for item in ranked[start:]}
+    left = {item.image for items in strata.values() for item in items}
     if not left and any(shares.values()):  # with nothing to draw, a folder may be all test
         raise InputError(
             f"{folder}: no image is left to train on, of {len(pool)}; add images, "
@@ -160,13 +182,38 @@ def _draw_missing(parts: Parts, shares: dict[str, float], seed: int, folder: Pat
     return parts
 
 
+def largest_remainder(sizes: dict[str, int], share: float) -> dict[str, int]:
+    """How many to draw of each stratum so that the sum is `share` of all, rounded, and at least one if `share` > 0: the
+    whole parts of `share` times each size, and one more where the remainders are largest (the first of a tie).
+
+    Of the aluminium data set's 3005 images a tenth is 300, where rounding each stratum gives 301 and cutting off 295.
+    """
+    total = max(1, round(share * sum(sizes.values()))) if share > 0 else 0
+    quotas = {name: share * size for name, size in sizes.items()}
+    counts = {name: int(quota) for name, quota in quotas.items()}
+    by_remainder = sorted(quotas, key=lambda name: counts[name] - quotas[name])
+    for name in by_remainder[: total - sum(counts.values())]:
+        counts[name] += 1
+    return counts
+
+
+def _check_every_class(items: list[VocImage], classes: Sequence[str], folder: Path) -> None:
+    found = {one.name for item in items if item.annotation is not None for one in item.annotation.objects}
+    if missing := [name for name in classes if name not in found]:
+        raise InputError(
+            f"{folder}: the training part of {len(items)} images has no {', '.join(missing)}; add images of it"
+        )
+
+
 def _classes(items: list[VocImage], classes: Sequence[str] | None, folder: Path) -> tuple[str, ...]:
     """The class names, inferred or checked."""
     annotations = [item.annotation for item in items if item.annotation is not None]
     if classes is None:
         classes = sorted({found.name for annotation in annotations for found in annotation.objects})
         if not classes:
-            raise InputError(f"{folder}: no VOC annotation (.xml) in it has an object; nothing to learn from")
+            hint = f"; JSON is read only as in the aluminium data set, from {ONE_KIND}/<kind>/"
+            hint = hint if any(folder.rglob("*.json")) else ""
+            raise InputError(f"{folder}: no VOC annotation (.xml) in it has an object; nothing to learn from{hint}")
     for annotation in annotations:
         for found in annotation.objects:
             if found.name not in classes:

@@ -23,7 +23,7 @@ SLIVER = 0.01  # pixels: less than this inside the image is nothing, and float32
 
 @dataclass(frozen=True)
 class VocObject:
-    """One object as the file has it: `box` is (xmin, ymin, xmax, ymax), 1-based, both ends included."""
+    """One object as the file has it: `box` is (xmin, ymin, xmax, ymax), in VOC 1-based, both ends included."""
 
     name: str
     box: Box
@@ -32,12 +32,14 @@ class VocObject:
 
 @dataclass(frozen=True)
 class Annotation:
-    """A parsed file. `image_name` is the base name in its filename tag, "" without; `size` its (H, W), None without."""
+    """A parsed file. `image_name` is the base name in its filename tag, "" without; `size` its (H, W), None without;
+    `first_pixel` what its boxes call the left edge of the first pixel: 0 in formats that count edges, not pixels."""
 
     path: Path
     objects: tuple[VocObject, ...]
     image_name: str
     size: tuple[int, int] | None
+    first_pixel: int = 1
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def boxes_in_image(annotation: Annotation, size: tuple[int, int]) -> tuple[list[
     A box of zero size or inverted, judged on the numbers in the file (xmin >= xmax or ymin >= ymax), is dropped, and
     so is one that lies wholly outside; one that crosses the border is clipped. Each gives one line that names the file.
     """
-    height, width = size
+    (height, width), first = size, annotation.first_pixel
     kept, problems, counts = [], [], Counter(boxes=len(annotation.objects))
     if annotation.size not in (None, size):
         xml_height, xml_width = annotation.size
@@ -124,13 +126,13 @@ def boxes_in_image(annotation: Annotation, size: tuple[int, int]) -> tuple[list[
         counts["wrong_size_tags"] += 1
     for item in annotation.objects:
         xmin, ymin, xmax, ymax = item.box
-        box = max(xmin - 1, 0.0), max(ymin - 1, 0.0), min(xmax, width), min(ymax, height)
+        box = max(xmin - first, 0.0), max(ymin - first, 0.0), min(xmax, width), min(ymax, height)
         if xmin >= xmax or ymin >= ymax:
             fate = "degenerate"
         elif box[2] - box[0] < SLIVER or box[3] - box[1] < SLIVER:
             fate = "outside"
         else:
-            fate = "kept" if box == (xmin - 1, ymin - 1, xmax, ymax) else "clipped"
+            fate = "kept" if box == (xmin - first, ymin - first, xmax, ymax) else "clipped"
             kept.append(VocObject(item.name, box, item.difficult))
         counts[fate] += 1
         if fate != "kept":

@@ -1,0 +1,172 @@
+"""The aluminium data set in its own layout."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fasterfpn.data.labelme import CHINESE_NAMES, NO_DEFECT, ONE_KIND, SEVERAL_KINDS, read_original, write_labelme
+from fasterfpn.data.splits import largest_remainder, open_data
+from fasterfpn.data.synthetic_defects import ALUMINIUM_CLASSES
+from fasterfpn.errors import InputError
+
+# Images of each kind alone, as in the data set, and those of several kinds.
+COUNTS = (390, 128, 346, 173, 538, 86, 82, 407, 365, 261, 229)
+
+
+@pytest.fixture
+def original(tmp_path, make):
+    """Four images of each kind, two of two kinds, one without defect, below one more folder."""
+    root = tmp_path / "data" / "guangdong"
+
+    def add(folder, stem, names):
+        make.image(folder / f"{stem}.jpg", (24, 32))
+        write_labelme(folder / f"{stem}.json", [(2 + n, 3, 32, 20) for n in range(len(names))], names)
+
+    for english, chinese in CHINESE_NAMES.items():
+        for number in range(4):
+            add(root / ONE_KIND / chinese, f"{chinese}{number}样本", [english])
+    for number in range(2):
+        add(root / SEVERAL_KINDS, f"漏底,脏点{number}", ["leakage", "dirty point"])
+    make.image(root / NO_DEFECT / "无瑕疵1.jpg", (24, 32))
+    return root
+
+
+def test_reads_what_was_written_by_the_english_names(original):
+    splits = open_data(original.parent, test_fraction=0.25, validation_fraction=0.25)
+    assert splits.train.classes == ALUMINIUM_CLASSES
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (22, 10, 10)
+    for part in (splits.val, splits.test):  # a quarter of each kind, of the two with several kinds 0.5: none or one
+        kinds = [tuple(part[index][1]["labels"].tolist()) for index in range(len(part))]
+        assert {(label,) for label in range(1, 11)} >= set(kinds) - {(5, 10)}
+    _, target = splits.train[0]
+    assert target["boxes"].tolist() == [[2, 3, 32, 20]] and not target["difficult"].any()
+    names = [sample.image.name for sample in splits.train.samples]
+    assert "漏底,脏点0.jpg" in names and not any(NO_DEFECT in str(sample.image) for sample in splits.train.samples)
+    again = open_data(original, test_fraction=0.25, validation_fraction=0.25)
+    assert [sample.image for sample in again.test.samples] == [sample.image for sample in splits.test.samples]
+
+
+def test_images_without_defect_on_request(original):
+    items = read_original(original, with_defect_free=True)
+    assert len(items) == 43 and items[-1].annotation is None and items[-1].image.stem == "无瑕疵1"
+    splits = open_data(original, with_defect_free=True, test_fraction=0, validation_fraction=0)
+    assert len(splits.train) == 43 and splits.train[42][1]["boxes"].shape == (0, 4)
+
+
+def test_the_papers_split():
+    sizes = dict(enumerate(COUNTS))
+    drawn = largest_remainder(sizes, 0.1)
+    assert sum(sizes.values()) == 3005 and sum(drawn.values()) == 300
+    assert sum(round(0.1 * size) for size in COUNTS) == 301 and sum(size // 10 for size in COUNTS) == 295
+    assert all(abs(drawn[name] - 0.1 * size) < 1 for name, size in sizes.items())
+
+
+@given(st.lists(st.integers(0, 500), min_size=1, max_size=12), st.floats(0, 0.5))
+def test_largest_remainder(counts, share):
+    sizes = dict(enumerate(counts))
+    drawn = largest_remainder(sizes, share)
+    assert sum(drawn.values()) == (max(1, round(share * sum(counts))) if share > 0 else 0) or sum(counts) == 0
+    if share * sum(counts) >= 0.5:
+        assert all(share * sizes[name] - 1 < count < share * sizes[name] + 1 for name, count in drawn.items())
+
+
+def rewrite(original, change):
+    """One annotation with `change` made to its content; its path."""
+    path = sorted((original / ONE_KIND / "擦花").glob("*.json"))[0]
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def boxes_of(original, path):
+    (item,) = [item for item in read_original(original) if item.annotation.path == path]
+    return [(found.name, found.box) for found in item.annotation.objects]
+
+
+def test_polygons_give_their_bounding_box_and_newer_files_are_read(original):
+    def change(content):
+        content["shapes"][0]["points"] = [[3.5, 9.25], [30.75, 4.0], [12, 18.5], [8, 1], [4, 4]]
+        content |= {"version": "5.4", "imageHeight": 24, "imageWidth": 32}
+        del content["imageData"]
+
+    path = rewrite(original, change)
+    assert boxes_of(original, path) == [("scratch", (3.5, 1.0, 30.75, 18.5))]
+
+
+def test_the_layout_of_the_file_is_the_originals(original):
+    path = original / SEVERAL_KINDS / "漏底,脏点0.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["imagePath"] == "漏底  脏点0.jpg"
+    assert [shape["label"] for shape in content["shapes"]] == ["漏底", "脏点"]
+    assert content["shapes"][0]["points"] == [[2, 3], [32, 3], [32, 20], [2, 20]]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda content: content.update(shapes=[]), "no shapes"),
+        (lambda content: content.pop("shapes"), "no shapes"),
+        (lambda content: content["shapes"][0].update(label="划伤"), "unknown label '划伤'"),
+        (lambda content: content["shapes"][0].update(points=[[1, 2], [3]]), r"no list of \(x, y\)"),
+        (lambda content: content["shapes"][0].update(points=[]), r"no list of \(x, y\)"),
+        (lambda content: content["shapes"][0].update(points=[[1, 2], [float("nan"), 4]]), "not finite"),
+        (lambda content: content["shapes"][0].update(points=[[40, 2], [50, 4]]), "outside its 32x24 image"),
+        (lambda content: content.update(imageWidth=2560, imageHeight=1920), "2560x1920"),
+    ],
+)
+def test_a_bad_annotation_is_one_line_that_names_it(original, change, message):
+    path = rewrite(original, change)
+    with pytest.raises(InputError, match=message) as caught:
+        open_data(original)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_bad_folders(original, tmp_path, make):
+    image = sorted((original / ONE_KIND / "桔皮").glob("*.jpg"))[0]
+    annotation = image.with_suffix(".json")
+    text = annotation.read_text(encoding="utf-8")
+    annotation.unlink()
+    with pytest.raises(InputError, match="no JSON"):
+        open_data(original)
+    annotation.write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match="JSON"):
+        open_data(original)
+    annotation.write_text(text, encoding="utf-8")
+    image.unlink()
+    with pytest.raises(InputError, match="image is missing"):
+        open_data(original)
+    for path in (original / ONE_KIND / "桔皮").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="has no orange peel"):
+        open_data(original)
+    assert len(open_data(original, classes=ALUMINIUM_CLASSES).test) > 0  # a checkpoint need not learn from it
+    flat = tmp_path / "flat"
+    for number in range(5):
+        make.image(flat / f"{number}.jpg")
+        write_labelme(flat / f"{number}.json", [(1, 2, 3, 4)], ["jet"])
+    with pytest.raises(InputError, match=ONE_KIND):
+        open_data(flat)
+    empty = tmp_path / "empty"
+    (empty / ONE_KIND).mkdir(parents=True)
+    with pytest.raises(InputError, match="holds no images"):
+        open_data(empty)
+
+
+def test_the_three_originals(real_data):
+    items = read_original(real_data("aluminium/guangdong_round2_train_20181011"))
+    found = {item.image.stem[-18:-4]: [one.box for one in item.annotation.objects] for item in items}
+    assert [[one.name for one in item.annotation.objects] for item in items] == [
+        ["non-conductive", "corner leak"],
+        ["corner leak", "non-conductive"],
+        ["corner leak", "non-conductive"],
+    ]
+    assert found["20180928115506"] == [(2, 1178, 2560, 1446), (0, 1017, 2560, 1172)]
+    root = real_data("aluminium/guangdong_round2_train_20181011")
+    splits = open_data(root, classes=ALUMINIUM_CLASSES, test_fraction=0, validation_fraction=0)
+    image, target = splits.train[0]
+    assert image.shape == (3, 1920, 2560) and target["labels"].tolist() == [1, 3]
+    assert torch.equal(target["boxes"][1], torch.tensor([0.0, 1017.0, 2560.0, 1172.0]))
