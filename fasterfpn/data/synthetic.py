@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -149,17 +150,28 @@ def write_voc(
     check_request(seed, size, difficulty)
     if images < 1:
         raise InputError(f"images is {images}; give 1 or more")
+    with whole_folder(folder) as unfinished:
+        for name in ("JPEGImages", "Annotations"):
+            (unfinished / name).mkdir()
+        write = partial(_write_one, unfinished, seed, size, difficulty)
+        for _ in in_processes(write, range(images), workers, "writing", progress):
+            pass
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write to, which becomes `folder` when the block ends well, and else disappears.
+
+    Raises InputError where `folder` holds something already or cannot be written.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is not an empty folder; give a new one")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
             unfinished = Path(scratch) / folder.name
-            for name in ("JPEGImages", "Annotations"):
-                (unfinished / name).mkdir(parents=True)
-            write = partial(_write_one, unfinished, seed, size, difficulty)
-            for _ in in_processes(write, range(images), workers, "writing", progress):
-                pass
+            unfinished.mkdir()
+            yield unfinished
             unfinished.replace(folder)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error

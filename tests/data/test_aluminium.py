@@ -1,0 +1,222 @@
+"""The stand-in for the paper's data set: counts, sizes, boxes that defects fill, and that a seed fixes it all."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from fasterfpn.data.aluminium import AluminiumProfiles, synthesize_aluminium, write_aluminium
+from fasterfpn.data.aluminium_boxes import IMAGES_OF_ONE, IMAGES_OF_TWO, SIZES
+from fasterfpn.data.aluminium_defects import KINDS, paint, photograph
+from fasterfpn.data.aluminium_layout import Layout, extent, first_of_each_kind, lay_out, loosen
+from fasterfpn.data.aluminium_scene import Canvas
+from fasterfpn.data.labelme import CHINESE_NAMES
+from fasterfpn.data.synthetic_defects import ALUMINIUM_CLASSES
+from fasterfpn.errors import InputError
+from fasterfpn.synthesize import main
+
+seeds, indices = st.integers(0, 2**40), st.integers(0, 10**6)
+REAL = {  # quantiles at 5/25/50/75/95 % of width and height in the data set, share of boxes across the whole width
+    "non-conductive": ((148, 626, 2559, 2559, 2559), (59, 191, 349, 442, 550), 0.67),
+    "scratch": ((92, 388, 1034, 1822, 2559), (76, 159, 310, 455, 958), 0.14),
+    "corner leak": ((2559,) * 5, (100, 122, 132, 150, 213), 0.98),
+    "orange peel": ((2559,) * 5, (72, 122, 477, 818, 915), 1.00),
+    "leakage": ((720, 2559, 2559, 2559, 2559), (80, 100, 125, 147, 333), 0.85),
+    "jet": ((240, 435, 879, 1321, 2543), (89, 156, 182, 253, 356), 0.10),
+    "paint bubble": ((28, 36, 59, 184, 676), (20, 28, 34, 48, 101), 0.04),
+    "crater": ((2559,) * 5, (33, 54, 72, 102, 211), 1.00),
+    "parti-color": ((2555, 2559, 2559, 2559, 2559), (262, 367, 565, 628, 716), 1.00),
+    "dirty point": ((43, 83, 193, 866, 2559), (42, 64, 112, 394, 1503), 0.16),
+}
+
+
+@pytest.fixture(scope="module")
+def data_set():
+    """The layouts of all 3005 images of seed 0."""
+    return [lay_out(0, index) for index in range(3005)]
+
+
+def test_every_table_has_the_ten_classes():
+    assert tuple(KINDS) == tuple(SIZES) == tuple(IMAGES_OF_ONE) == tuple(REAL) == ALUMINIUM_CLASSES
+
+
+def test_images_of_each_kind_are_as_many_as_in_the_data_set(data_set):
+    shown = Counter(tuple(dict.fromkeys(defect.kind for defect in layout.defects)) for layout in data_set)
+    alone = {kinds[0]: number for kinds, number in shown.items() if len(kinds) == 1}
+    assert alone == IMAGES_OF_ONE and sum(alone.values()) == 2776
+    assert sum(number for kinds, number in shown.items() if len(kinds) == 2) == sum(IMAGES_OF_TWO.values()) == 229
+
+
+@pytest.mark.parametrize("kind", REAL)
+def test_boxes_are_of_the_data_sets_sizes(data_set, kind):
+    boxes = [extent(layout.profiles[0], d) for layout in data_set for d in layout.defects if d.kind == kind]
+    sizes = np.array(boxes)[:, 2:] - np.array(boxes)[:, :2]
+    for values, real in zip(sizes.T, REAL[kind], strict=False):
+        quantiles = np.percentile(values, (5, 25, 50, 75, 95))
+        assert (np.abs(quantiles - real) <= np.maximum(8, 0.2 * np.array(real))).all(), quantiles
+    assert abs((sizes[:, 0] > 2550).mean() - REAL[kind][2]) < 0.1
+
+
+def test_a_balanced_test_part_has_fifty_boxes_of_each_kind():
+    for first in (0, 1500):
+        layouts = [lay_out(0, index, "balanced") for index in range(first, first + 500)]
+        assert min(Counter(d.kind for layout in layouts for d in layout.defects).values()) >= 50
+
+
+@given(seeds, indices, st.integers(64, 2000), st.integers(64, 2600))
+def test_boxes_are_within_the_image(seed, index, height, width):
+    layout = lay_out(seed, index)
+    boxes = layout.boxes((height, width))
+    assert boxes.dtype == np.float32 and boxes.shape == (len(layout.labels()), 4) and len(boxes) >= 1
+    assert (boxes == boxes.round()).all() and (boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= (width, height)).all()
+    assert (boxes[:, 2:] - boxes[:, :2] >= 2).all()
+    assert layout == lay_out(seed, index)
+
+
+@given(seeds, indices, st.floats(0, 2560), st.floats(-500, 2500))
+def test_the_profiles_frame_is_invertible(seed, index, x, y):
+    for profile in lay_out(seed, index).profiles:
+        assert profile.y(x, profile.across(x, y)) == pytest.approx(y)
+
+
+def seen(layout: Layout, nth: int, size: tuple[int, int]) -> np.ndarray:
+    """Where defect `nth` alone changes the picture: x1, y1, x2, y2."""
+    alone = replace(layout, defects=layout.defects[nth : nth + 1])
+    change = np.abs(paint(alone, size).image - paint(replace(layout, defects=()), size).image).max(0)
+    mask = change > 0.08 * change.max()
+    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+
+
+@pytest.mark.parametrize("kind", ALUMINIUM_CLASSES)
+def test_a_defect_fills_its_box(kind):
+    size, found = (480, 640), 0
+    for index in range(1000):
+        layout = lay_out(5, index)
+        if layout.defects[0].kind == kind:
+            box, change = layout.boxes(size)[0], seen(layout, 0, size)
+            allowed = 2 + 0.04 * np.tile(box[2:] - box[:2], 2)
+            assert (np.abs(change - box) <= allowed).all(), (index, box, change)
+            found += 1
+        if found == 6:
+            return
+
+
+@pytest.mark.parametrize("place", [0.5, 1919.5])
+def test_brushes_paint_on_the_border_as_inside(place):
+    canvas = Canvas(np.zeros((3, 192, 256), np.float32))
+    canvas.stroke(np.array([0.0, 2560]), np.array([place, place]), 20, (1, 1, 1), 1.0)
+    assert canvas.image[:, 0 if place < 1 else -1].min() > 0.9 and canvas.image[:, 96].max() == 0
+    canvas = Canvas(np.zeros((3, 192, 256), np.float32))
+    canvas.spot(place, place, (80, 80), (1, 0.5, 0), 1)
+    y, x = min(int(place / 10), 191), int(place / 10)
+    assert canvas.image[:, y, x] == pytest.approx([1, 0.5, 0]) and (canvas.image > 0).sum() < 2 * 20 * 20
+
+
+def test_a_small_image_shows_the_scene_of_a_large_one():
+    for index in (0, 1):
+        layout = lay_out(1, index)
+        large, small = paint(layout, (960, 1280)).image, paint(layout, (240, 320)).image
+        means = large.reshape(3, 240, 4, 320, 4).mean((2, 4))
+        assert np.corrcoef(means.ravel(), small.ravel())[0, 1] > 0.97
+        assert np.abs(means - small).mean() < 0.02
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_same_bytes_for_any_number_of_processes(tmp_path, workers):
+    write_aluminium(tmp_path / "new" / "profiles", 24, 7, (96, 128), workers=workers, progress=False)
+    files = sorted((tmp_path / "new").rglob("*.jpg"), key=lambda path: path.stem[-10:])
+    dataset = AluminiumProfiles(24, 7, (96, 128), workers=3 - workers, progress=False)
+    assert len(files) == len(dataset) == 24 and dataset.classes == ALUMINIUM_CLASSES
+    for index, path in enumerate(files):
+        jpeg, boxes, labels = synthesize_aluminium(7, index, (96, 128))
+        assert path.read_bytes() == jpeg
+        image, target = dataset[index]
+        assert np.array_equal((image * 255).round().byte().permute(1, 2, 0).numpy(), np.array(Image.open(path)))
+        assert np.array_equal(target["boxes"], boxes) and np.array_equal(target["labels"], labels)
+        assert dataset.size(index) == (96, 128) and dataset.image_name(index) == f"aluminium-{index:06d}"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["profiles"], "no temporary folder is left"
+
+
+def test_files_are_laid_out_as_the_originals(tmp_path):
+    write_aluminium(tmp_path / "out", 40, 3, (64, 96), workers=1, progress=False)
+    for index in range(40):
+        _, boxes, labels = synthesize_aluminium(3, index, (64, 96))
+        (path,) = tmp_path.glob(f"out/**/*{index:06d}合成样本.json")
+        kinds = [CHINESE_NAMES[kind] for nth, kind in enumerate(ALUMINIUM_CLASSES, 1) if nth in labels]
+        assert path.name.startswith(",".join(kinds))
+        folder = f"单瑕疵图片/{kinds[0]}" if len(kinds) == 1 else "多瑕疵图片"
+        assert path.parent == tmp_path / "out" / folder and path.with_suffix(".jpg").exists()
+        shapes = json.loads(path.read_text())["shapes"]
+        assert [shape["label"] for shape in shapes] == [CHINESE_NAMES[ALUMINIUM_CLASSES[label - 1]] for label in labels]
+        corners = np.array([shape["points"] for shape in shapes])
+        assert np.array_equal(np.hstack([corners.min(1), corners.max(1)]), boxes)
+
+
+def test_seed_and_index_both_matter():
+    made = [synthesize_aluminium(seed, index, (64, 64))[0] for seed in (0, 1) for index in (0, 1)]
+    assert len(set(made)) == 4
+    assert AluminiumProfiles(1, 1, (64, 64), first=1, progress=False)._made[0][0] == made[3]
+
+
+@given(seeds, indices)
+@settings(max_examples=50)
+def test_label_noise_keeps_boxes_valid(seed, index):
+    size = (96, 128)
+    clean = lay_out(seed, index).boxes(size)
+    noisy, kept = loosen(np.random.default_rng(seed), clean, size)
+    assert kept.shape == (len(clean),) and len(noisy) == kept.sum() >= 1
+    assert (noisy[:, :2] >= 0).all() and (noisy[:, 2:] <= (128, 96)).all() and (noisy[:, 2:] - noisy[:, :2] >= 2).all()
+
+
+def test_label_noise_loosens_and_drops_boxes_but_leaves_the_picture():
+    pairs = [(lay_out(0, i).boxes((480, 640)), i) for i in range(300)]
+    noisy = [loosen(np.random.default_rng(i), boxes, (480, 640)) for boxes, i in pairs]
+    overlooked = sum(int((~kept).sum()) for _, kept in noisy)
+    loose = sum(int((new != boxes[kept]).any(1).sum()) for (boxes, _), (new, kept) in zip(pairs, noisy, strict=True))
+    assert overlooked > 5 and loose > 60
+    clean, marked = ([synthesize_aluminium(0, i, (64, 64), noise) for i in range(12)] for noise in (False, True))
+    assert [image[0] for image in clean] == [image[0] for image in marked]
+    assert any(not np.array_equal(before[1], after[1]) for before, after in zip(clean, marked, strict=True))
+
+
+def test_the_picture_is_an_ordinary_jpeg_of_the_size_asked_for():
+    image = Image.open(BytesIO(photograph(lay_out(0, 0), (130, 170))))
+    assert image.format == "JPEG" and image.mode == "RGB" and image.size == (170, 130)
+
+
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"index": -1}, {"size": (63, 320)}, {"deck": "full"}])
+def test_impossible_requests_are_refused(wrong):
+    with pytest.raises(InputError):
+        synthesize_aluminium(**{"seed": 0, "index": 0, "size": (96, 128)} | wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"images": 2},
+        {"images": 0, "out": "out", "difficulty": "real"},
+        {"images": 2, "out": "out", "label_noise": True},
+        {"images": 2, "out": "out", "deck": "balanced"},
+        {"contact_sheet": "sheet.tiff"},
+        {"contact_sheet": "absent/sheet.png"},
+    ],
+)
+def test_command_line_refuses_and_leaves_nothing(tmp_path, wrong):
+    paths = {key: tmp_path / wrong[key] for key in ("out", "contact_sheet") if key in wrong}
+    with pytest.raises(InputError):
+        main(**{**wrong, **paths})
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_line_writes_images_and_a_contact_sheet(tmp_path):
+    main(3, tmp_path / "out", difficulty="real", size="128x96", contact_sheet=tmp_path / "sheet.jpg")
+    assert len(list(tmp_path.glob("out/**/*.json"))) == 3
+    assert Image.open(tmp_path / "sheet.jpg").size == (2096, 716)
+    assert [lay_out(0, index).defects[0].kind for index in first_of_each_kind(0).values()] == list(ALUMINIUM_CLASSES)
