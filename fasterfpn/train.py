@@ -1,7 +1,7 @@
 """`python -m fasterfpn.train`: data in, a trained detector and its report out.
 
 The run folder gets config.json, losses.csv and .png, validation.csv, model.safetensors (best on validation),
-last.safetensors, metrics.json (the test part, read once) and pictures/ of detections.
+last.safetensors, metrics.json (the test part, read once), pictures/ of detections, and report.html with report.json.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from fasterfpn.data.splits import Splits
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.config import PRESETS, Config
 from fasterfpn.engine.evaluator import detect_all, summary, summary_table, without_nan
+from fasterfpn.engine.experiment import NETWORKS
 from fasterfpn.engine.initial_weights import load_initial_weights
+from fasterfpn.engine.results import seconds_per_image
 from fasterfpn.engine.trainer import Outcome, Trainer
 from fasterfpn.errors import InputError
 from fasterfpn.models.detector import Detector, build_detector
 from fasterfpn.report.curves import loss_curve
 from fasterfpn.report.draw import draw_detections
+from fasterfpn.results import Run, write_report
 
 PICTURES = 12
 PICTURE_SCORE = 0.5
@@ -69,19 +72,25 @@ def train(
         for index in tqdm(range(len(part)), desc="decode", unit="image", leave=False):
             part[index]  # before anything is written: one that does not decode stops here
     folder = new_run_folder(out)
+    outcome = fit(detector, splits, config, folder)
+    report(load_detector(folder, device), splits, config, outcome, folder)
+
+
+def fit(detector: Detector, splits: Splits, config: Config, folder: Path) -> Outcome:
+    """Train in `folder`, which exists: config.json, problems.txt, and what `Trainer` writes."""
     (folder / "problems.txt").write_text("".join(f"{problem}\n" for problem in splits.problems), encoding="utf-8")
     write_json(folder / "config.json", asdict(config))
     trainer = Trainer(detector, splits, config, folder)
     millions = sum(parameter.numel() for parameter in trainer.parameters) / 1e6
-    threads = torch.get_num_threads()
+    device, threads = next(detector.parameters()).device, torch.get_num_threads()
     print(f"{folder}: {millions:.1f} M parameters to train on {device}, {threads} threads, {trainer.dtype}")
     outcome = trainer.run()
     write_json(folder / "config.json", asdict(trainer.config))
-    report(load_detector(folder, device), splits, outcome, folder)
+    return outcome
 
 
-def report(detector: Detector, splits: Splits, outcome: Outcome, folder: Path) -> None:
-    """The test part, read once: metrics.json, the table, the loss curve and pictures of some detections."""
+def report(detector: Detector, splits: Splits, config: Config, outcome: Outcome, folder: Path) -> None:
+    """The test part, read once: metrics.json, the table, the loss curve, pictures of some detections, the page."""
     loss_curve(folder / "losses.csv", folder / "losses.png")
     device = next(detector.parameters()).device
     detections, targets = detect_all(detector, splits.test)
@@ -100,7 +109,13 @@ def report(detector: Detector, splits: Splits, outcome: Outcome, folder: Path) -
         draw_detections(image, boxes, names, scores).save(pictures / f"{stem}.jpg", quality=90)
     print(f"{outcome.steps} steps in {outcome.seconds:.0f} s; weights of step {outcome.best_step} (best on validation)")
     print(summary_table(figures))
-    print(f"report in {folder}: losses.png, pictures/, metrics.json, model.safetensors")
+    if len(splits.test):
+        seconds = seconds_per_image(detector, splits.test)
+        network = next(name for name, kind in NETWORKS.items() if kind == detector.config.architecture)
+        run = Run(network, config.training.seed, folder, detector, detections, seconds, training)
+        title = f"A {network} detector of {len(detector.classes)} kinds of object"
+        write_report(folder, title, splits.summary, asdict(config), splits, [run])
+    print(f"report in {folder}: report.html, losses.png, pictures/, metrics.json, model.safetensors")
 
 
 def check_new(out: Path | None) -> None:

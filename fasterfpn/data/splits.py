@@ -60,8 +60,9 @@ def open_data(
     """Read the annotations and image headers of a folder, no pixels, and split it.
 
     Layouts: `JPEGImages/`, `Annotations/` and `ImageSets/Main/{train,val,trainval,test}.txt`; subfolders `train/`,
-    `valid/` (or `val/`) and `test/`, each flat or with `JPEGImages/` and `Annotations/`; any other folder, where the
-    XML lies beside its image; the aluminium data set's own (`labelme.py`), `with_defect_free` or without.
+    `valid/` (or `val/`) and `test/`, each flat, with `JPEGImages/` and `Annotations/`, or in the aluminium data set's
+    layout; any other folder, where the XML lies beside its image; the aluminium data set's own (`labelme.py`),
+    `with_defect_free` or without.
 
     A missing validation or test part is drawn from the training part with `split_seed`, the given share of it (rounded,
     at least one image): the images are ranked by the SHA-256 of seed and name. Of the aluminium data set the share is
@@ -107,7 +108,8 @@ def _named_parts(folder: Path) -> tuple[Parts, list[VocImage], list[str]]:
     named = [(PART_FOLDERS.get(path.name.lower()), path) for path in sorted(folder.iterdir()) if path.is_dir()]
     subfolders = {part: path for part, path in named if part}
     if "train" in subfolders and len(subfolders) > 1:
-        parts = {part: read_folder(path) for part, path in subfolders.items()}
+        roots = {part: original_root(path) for part, path in subfolders.items()}
+        parts = {part: read_original(roots[part]) if roots[part] else read_folder(subfolders[part]) for part in roots}
         return parts, [item for items in parts.values() for item in items], []
 
     everything = read_folder(folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,7 +17,21 @@ from torch import Tensor
 from fasterfpn.geometry import box_iou
 
 Method = Literal["area", "11-point"]
+Sides = tuple[float, float]  # shorter sides of a box in pixels: low <= side < high
+EVERY_SIDE: Sides = (-math.inf, math.inf)
 ELEVEN_POINTS = torch.arange(11, dtype=torch.float64) / 10  # correctly rounded, as recall is: >= between them is exact
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The judged detections of one class in N images, by descending score: K of them.
+
+    true (K,) bool, image (K,) int64, positives (N,) int64: the ground truths that each image demands.
+    """
+
+    true: Tensor
+    image: Tensor
+    positives: Tensor
 
 
 def average_precision(
@@ -27,6 +42,7 @@ def average_precision(
     *,
     labels: Iterable[int] | None = None,
     count_difficult: bool = False,
+    sides: Sides = EVERY_SIDE,
 ) -> dict[str, float | dict[int, float]]:
     """Average precision of each class and its mean, `{"mAP": float, "AP": {label: float}}`, all in 0..1.
 
@@ -34,7 +50,8 @@ def average_precision(
     targets with `boxes` (G, 4), `labels` (G,) and perhaps `difficult` (G,) bool. `labels` lists the classes to judge
     (default: those that appear). `method` "area" is the area under the precision envelope at all points (VOC 2010 on),
     "11-point" the mean of the envelope at recalls 0, 0.1, .., 1 (VOC 2007). Unless `count_difficult`, a difficult box
-    is neither demanded nor held against a detection that finds it.
+    is neither demanded nor held against a detection that finds it; the same holds for boxes whose shorter side lies
+    outside `sides`, and a detection outside that finds nothing is no false alarm (COCO's rule for areas).
 
     Equal scores keep their order: image by image, then as listed. A class without ground truth (difficult ones do not
     count as such) is NaN and left out of the mean, which is NaN where no class is left.
@@ -51,7 +68,7 @@ def average_precision(
     ap = {}
     for label in labels:
         precision, recall, positives = precision_recall(
-            detections, targets, label, iou_threshold, count_difficult=count_difficult
+            detections, targets, label, iou_threshold, count_difficult=count_difficult, sides=sides
         )
         if positives == 0:
             ap[label] = math.nan
@@ -70,29 +87,56 @@ def precision_recall(
     iou_threshold: float = 0.5,
     *,
     count_difficult: bool = False,
+    sides: Sides = EVERY_SIDE,
 ) -> tuple[Tensor, Tensor, int]:
     """Precision and recall, float64 (K,) each, after each judged detection of class `label`; and the positives.
 
     Those are the ground-truth boxes that are demanded; without any, recall is 0. Arguments: `average_precision`.
     """
-    positives, scores, outcomes = 0, [torch.zeros(0)], [torch.zeros(0, dtype=torch.int64)]
-    for found, truth in zip(detections, targets, strict=True):
+    judged = judge_class(detections, targets, label, iou_threshold, count_difficult=count_difficult, sides=sides)
+    true_positives = judged.true.cumsum(0).double()
+    precision = true_positives / torch.arange(1, len(judged.true) + 1)
+    positives = int(judged.positives.sum())
+    return precision, true_positives / max(positives, 1), positives
+
+
+def judge_class(
+    detections: Sequence[Mapping[str, Tensor]],
+    targets: Sequence[Mapping[str, Tensor]],
+    label: int,
+    iou_threshold: float = 0.5,
+    *,
+    count_difficult: bool = False,
+    sides: Sides = EVERY_SIDE,
+) -> Judged:
+    """Right or wrong of every detection of class `label` in N images. Arguments: `average_precision`."""
+    scores, outcomes, images = [torch.zeros(0)], [torch.zeros(0, dtype=torch.int64)], []
+    positives = torch.zeros(len(targets), dtype=torch.int64)
+    for index, (found, truth) in enumerate(zip(detections, targets, strict=True)):
         found, truth = ({name: value.cpu() for name, value in one.items()} for one in (found, truth))
         of_class, wanted = found["labels"] == label, truth["labels"] == label
-        difficult = torch.zeros_like(wanted) if count_difficult else truth.get("difficult", torch.zeros_like(wanted))
+        if not of_class.any() and not wanted.any():
+            continue
+        boxes, wanted_boxes = found["boxes"][of_class], truth["boxes"][wanted]
+        ignored = ~short_side_in(wanted_boxes, sides)
+        if "difficult" in truth and not count_difficult:
+            ignored |= truth["difficult"][wanted]
+        outcome = judge_detections(boxes, found["scores"][of_class], wanted_boxes, ignored, iou_threshold)
+        outcome[(outcome == 0) & ~short_side_in(boxes, sides)] = -1
         scores.append(found["scores"][of_class])
-        outcomes.append(
-            judge_detections(
-                found["boxes"][of_class], scores[-1], truth["boxes"][wanted], difficult[wanted], iou_threshold
-            )
-        )
-        positives += int((wanted & ~difficult).sum())
+        outcomes.append(outcome)
+        images += [index] * len(outcome)
+        positives[index] = (~ignored).sum()
     order = torch.cat(scores).argsort(descending=True, stable=True)
     outcome = torch.cat(outcomes)[order]
-    outcome = outcome[outcome >= 0]
-    true_positives = outcome.cumsum(0).double()
-    precision = true_positives / torch.arange(1, len(outcome) + 1)
-    return precision, true_positives / max(positives, 1), positives
+    kept = outcome >= 0
+    return Judged(outcome[kept] == 1, torch.tensor(images, dtype=torch.int64)[order][kept], positives)
+
+
+def short_side_in(boxes: Tensor, sides: Sides) -> Tensor:
+    """Which boxes (N, 4) have low <= shorter side < high: (N,) bool."""
+    side = (boxes[:, 2:] - boxes[:, :2]).amin(dim=1) if len(boxes) else boxes.new_zeros(0)
+    return (side >= sides[0]) & (side < sides[1])
 
 
 def judge_detections(
@@ -123,8 +167,9 @@ def judge_detections(
 
 
 def envelope(precision: Tensor) -> Tensor:
-    """The precision envelope, (K,): at each point the highest precision there or at any later point (higher recall)."""
-    return precision.flip(0).cummax(0).values.flip(0)
+    """The precision envelope, (..., K): at each point the highest precision there or at any later point (higher
+    recall)."""
+    return precision.flip(-1).cummax(-1).values.flip(-1)
 
 
 def area_under_envelope(precision: Tensor, recall: Tensor) -> float:

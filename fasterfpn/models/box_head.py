@@ -142,19 +142,26 @@ class BoxHead(nn.Module):
     def detect(self, pyramid: list[Tensor], proposals: list[Tensor], sizes: list[Size]) -> list[dict[str, Tensor]]:
         """Per image {"boxes" (D, 4), "labels" (D,) in 1..K, "scores" (D,)} by descending score, after NMS within
         each class."""
+        found = self.select(*self(pyramid, proposals), proposals, sizes)
+        return [{name: result[name] for name in ("boxes", "labels", "scores")} for result in found]
+
+    def select(
+        self, logits: Tensor, deltas: Tensor, proposals: list[Tensor], sizes: list[Size]
+    ) -> list[dict[str, Tensor]]:
+        """What `detect` gives, and "rows" (D,): which row of `logits` each detection comes from."""
         config = self.config
-        logits, deltas = self(pyramid, proposals)
         scores = logits.softmax(1)
         boxes = decode_boxes(deltas, torch.cat(proposals)[:, None], config.box_weights)
         classes = scores.shape[1]
         image = torch.cat([torch.full((len(box),), index, device=box.device) for index, box in enumerate(proposals)])
+        row = torch.arange(len(scores), device=scores.device)[:, None].expand_as(scores)
         image, label = image[:, None].expand_as(scores), torch.arange(classes, device=scores.device).expand_as(scores)
         boxes = torch.cat([clip_boxes(boxes[image[:, 0] == index], size) for index, size in enumerate(sizes)])
         usable = (label > 0) & (scores > config.score_threshold) & large_enough(boxes, config.detection_min_side)
-        boxes, scores, image, label = boxes[usable], scores[usable], image[usable], label[usable]
+        boxes, scores, image, label, row = (value[usable] for value in (boxes, scores, image, label, row))
         keep = ops.batched_nms(boxes, scores, image * classes + label, config.detection_nms_iou)  # by descending score
         detections = []
         for index in range(len(sizes)):
             mine = keep[image[keep] == index][: config.max_detections]
-            detections.append({"boxes": boxes[mine], "labels": label[mine], "scores": scores[mine]})
+            detections.append({"boxes": boxes[mine], "labels": label[mine], "scores": scores[mine], "rows": row[mine]})
         return detections

@@ -67,8 +67,8 @@ def prepare_images(images: Sequence[Tensor], config: ImageConfig) -> ImageBatch:
     height, width = (_round_up(max(side), config.pad_multiple) for side in zip(*sizes, strict=True))
     pixels = resized[0].new_zeros(len(resized), 3, height, width)
     mean, std = (pixels.new_tensor(value)[:, None, None] for value in (config.image_mean, config.image_std))
-    for slot, image in zip(pixels, resized, strict=True):
-        slot[:, : image.shape[1], : image.shape[2]] = (image - mean) / std
+    for index, image in enumerate(resized):  # by index: a slice of its own takes part in gradients, an iterator's not
+        pixels[index, :, : image.shape[1], : image.shape[2]] = (image - mean) / std
     # Channels last: what the convolutions (oneDNN, cuDNN) and the RoI pooling kernel are fastest with.
     return ImageBatch(pixels.contiguous(memory_format=torch.channels_last), sizes, originals)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ TITLES = {
     "roi_cls_loss": "box head, classification",
     "roi_loc_loss": "box head, location",
 }
+COLOURS = ("darkgreen", "#d9772b", "#4a6fa5")
 LAYOUT = [["total_loss", "rpn_cls_loss", "rpn_loc_loss"], ["total_loss", "roi_cls_loss", "roi_loc_loss"]]
 
 
@@ -27,19 +29,27 @@ def loss_curve(csv_path: Path, png_path: Path) -> None:
     The records are drawn lightly, their running mean over a twentieth of them boldly, on axes that start at 0.
     A file without rows gives empty axes. Raises InputError for a missing file, column or number.
     """
-    step, losses = read_losses(csv_path)
-    figure = Figure(figsize=(12, 5.5), dpi=120, layout="constrained")  # without pyplot: PNG goes through Agg anywhere
-    axes = figure.subplot_mosaic(LAYOUT, width_ratios=[2, 1, 1])
-    for name, title in TITLES.items():
-        draw_curve(axes[name], step, losses[name], title)
+    figure = loss_figure({"": read_losses(csv_path)}, size=(12, 5.5))
     png_path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(png_path)
+    figure.savefig(png_path, dpi=120)
 
 
-def draw_curve(axis: Axes, step: np.ndarray, loss: np.ndarray, title: str) -> None:
-    """One panel: `loss` (R,) over `step` (R,) of R records."""
-    axis.plot(step, loss, color="tab:green", alpha=0.35, linewidth=1, marker="." if len(step) < 40 else None)
-    axis.plot(step, running_mean(loss, max(1, len(loss) // 20)), color="darkgreen", linewidth=1.8)
+def loss_figure(runs: Mapping[str, tuple[np.ndarray, dict[str, np.ndarray]]], size: tuple[float, float]) -> Figure:
+    """The same as a figure of `size` in inches, for one or several runs by name: steps and losses of `read_losses`."""
+    figure = Figure(figsize=size, layout="constrained")  # without pyplot: PNG goes through Agg anywhere
+    axes = figure.subplot_mosaic(LAYOUT, width_ratios=[2, 1, 1])
+    for (run, (step, losses)), colour in zip(runs.items(), COLOURS):
+        for name, title in TITLES.items():
+            draw_curve(axes[name], step, losses[name], title, colour, run)
+    if len(runs) > 1:
+        axes["total_loss"].legend(frameon=False)
+    return figure
+
+
+def draw_curve(axis: Axes, step: np.ndarray, loss: np.ndarray, title: str, colour: str, run: str) -> None:
+    """One run's curve in a panel: `loss` (R,) over `step` (R,) of R records."""
+    axis.plot(step, loss, color=colour, alpha=0.3, linewidth=1, marker="." if len(step) < 40 else None)
+    axis.plot(step, running_mean(loss, max(1, len(loss) // 20)), color=colour, linewidth=1.8, label=run)
     axis.set_title(title, fontsize=11)
     axis.set_xlabel("step")
     axis.set_ylim(bottom=0)

@@ -1,0 +1,115 @@
+"""The paper's experiment at three scales: which data, which networks, how long, and what is measured.
+
+A network's name is what the report calls it; its architecture is the configuration's word for it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from fasterfpn.data.config import DataConfig
+from fasterfpn.engine.config import SMALL, Config, TrainingConfig
+from fasterfpn.geometry.anchors import AREAS
+from fasterfpn.models.config import BackboneConfig, DetectorConfig, ImageConfig, ScaleConfig
+
+NETWORKS = {"multiscale": "fpn", "single-scale": "conv4", "without top-down": "fpn-without-top-down"}
+BASE = "single-scale"  # what gains are measured against
+PAPER = {  # Wei and Bi 2019, table 2 and figure 11; the paper prints no AP per type for the single-scale network
+    "mAP": {"multiscale": 75.8, "single-scale": 63.3},
+    "seconds_per_image": {"multiscale": 0.84, "single-scale": 0.73},
+    "AP": {
+        "multiscale": {
+            "non-conductive": 84.6,
+            "scratch": 48.5,
+            "corner leak": 96.9,
+            "orange peel": 97.9,
+            "leakage": 96.9,
+            "jet": 42.5,
+            "paint bubble": 47.2,
+            "crater": 100.0,
+            "parti-color": 100.0,
+            "dirty point": 43.3,
+        }
+    },
+}
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Of each network at its highest, chosen on the validation part in short runs."""
+
+    multiscale: float
+    single_scale: float
+    without_top_down: float
+
+    def of(self, network: str) -> float:
+        return getattr(self, network.replace(" ", "_").replace("-", "_"))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One scale of it. The networks differ in architecture and learning rate, and in nothing else."""
+
+    model: DetectorConfig
+    training: TrainingConfig
+    learning_rates: LearningRates
+    image_size: tuple[int, int] = (1920, 2560)
+    """(H, W) of the synthetic images."""
+    images: tuple[int, int, int] = (2705 - 270, 270, 300)
+    """Synthetic images to train on, to validate on and to test on."""
+    label_noise: bool = True
+    """Loose and missing boxes in the training and validation part; the test part is always clean."""
+    data_seed: int = 0
+    """Of the images; `--seeds` are those of training, on the same images."""
+    short_sides: tuple[float, ...] = (0, 4, 8, 16, 32, math.inf)
+    """Edges of the bins of objects by shorter side, in pixels of the network's input."""
+    draws: int = 1000
+    """Of the bootstrap over the test images."""
+
+    def config(self, network: str, data: str, seed: int) -> Config:
+        """The whole configuration of one network's run."""
+        model = replace(self.model, architecture=NETWORKS[network])
+        rate = self.learning_rates.of(network)
+        return Config(model, DataConfig(data=data), replace(self.training, learning_rate=rate, seed=seed))
+
+    def record(self) -> dict[str, Any]:
+        """For JSON; infinity becomes None."""
+        content = asdict(self)
+        return content | {"short_sides": [side if side < math.inf else None for side in self.short_sides]}
+
+
+CPU = Experiment(
+    # A fifth of the originals; anchors and eq. 2's 224 are the paper's, times 512 / 1280.
+    model=replace(
+        SMALL.model,
+        image=ImageConfig(image_min_side=384, image_max_side=512),
+        scale=ScaleConfig(anchor_areas=tuple(0.4**2 * area for area in AREAS), canonical_size=89.6),
+        box=replace(SMALL.model.box, score_threshold=0.05),
+    ),
+    training=replace(SMALL.training, steps=2700, batch_size=2, validations=6, log_every=25),
+    learning_rates=LearningRates(multiscale=0.001, single_scale=0.001, without_top_down=0.001),
+    image_size=(384, 512),
+    images=(1500, 200, 500),
+)
+TINY = replace(  # to see the command through in a minute: nothing is learnt
+    CPU,
+    model=replace(
+        CPU.model,
+        image=ImageConfig(image_min_side=96, image_max_side=128),
+        backbone=BackboneConfig(depth=10, width=16, norm="batch", pyramid_channels=16),
+        box=replace(CPU.model.box, box_hidden=16, box_sample=16, score_threshold=0.01),
+        rpn=replace(CPU.model.rpn, rpn_keep_train=50, rpn_keep_test=50),
+    ),
+    training=replace(CPU.training, steps=12, validations=2, log_every=2, warmup_steps=2),
+    image_size=(96, 128),
+    images=(40, 4, 12),
+    draws=50,
+)
+FULL = Experiment(  # the paper's recipe (sec. 4.1) but group norm, unless pre-trained weights are given
+    model=DetectorConfig(backbone=BackboneConfig(norm="group")),
+    training=TrainingConfig(),
+    learning_rates=LearningRates(multiscale=0.001, single_scale=0.001, without_top_down=0.001),
+)
+SCALES = {"cpu": CPU, "paper": FULL, "tiny": TINY}

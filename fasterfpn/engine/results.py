@@ -1,0 +1,194 @@
+"""The numbers of a run's report, as they stand in report.json: data, anchors, figures with intervals, gains.
+
+N images; detections and targets are lists of N dictionaries, boxes in pixels of the image as it was passed in.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fasterfpn.data.dataset import LabelledImages
+from fasterfpn.data.splits import Splits
+from fasterfpn.engine.average_precision import envelope, precision_recall, short_side_in
+from fasterfpn.engine.bootstrap import ap_samples, image_counts, with_interval
+from fasterfpn.engine.mistakes import worst_false_alarms, worst_misses
+from fasterfpn.geometry import box_area
+from fasterfpn.geometry.anchor_fit import best_anchor_iou
+from fasterfpn.geometry.anchors import STRIDES
+from fasterfpn.models.config import DetectorConfig
+from fasterfpn.models.detector import Detector, build_detector
+from fasterfpn.models.images import network_size
+from fasterfpn.models.saliency import concentration, saliency
+
+RECALLS = torch.arange(101, dtype=torch.float64) / 100
+ANCHOR_IOUS = (0.5, 0.7)
+MISTAKES = 8
+SALIENCY, SMALL_AREA = 10, 0.03
+Images = Sequence[Mapping[str, Tensor]]
+Samples = dict[str, Any]  # "AP" (1 + B, C) and "by_short_side", one (1 + B, C) a bin
+
+
+def targets_of(dataset: Any) -> list[dict[str, Tensor]]:
+    """The targets of all images; from files, without decoding them."""
+    if hasattr(dataset, "samples"):
+        return [{"boxes": sample.boxes, "labels": sample.labels} for sample in dataset.samples]
+    return [dataset[index][1] for index in range(len(dataset))]
+
+
+def data_figures(splits: Splits) -> dict[str, Any]:
+    """Images and objects of each part, in all and by class (figure 2)."""
+    figures = {}
+    for name in ("train", "val", "test"):
+        part = getattr(splits, name)
+        labels = [target["labels"] for target in targets_of(part)]
+        by_class = list(enumerate(part.classes, start=1))
+        figures[name] = {
+            "images": len(part),
+            "objects": sum(map(len, labels)),
+            "images_by_class": {kind: sum(bool((one == label).any()) for one in labels) for label, kind in by_class},
+            "objects_by_class": {kind: sum(int((one == label).sum()) for one in labels) for label, kind in by_class},
+        }
+    return figures
+
+
+def anchor_figures(dataset: Any, model: DetectorConfig) -> dict[str, Any]:
+    """How many objects of `dataset` each of the 15 anchor shapes can match at IoU 0.5 and 0.7 (figure 8)."""
+    boxes, sizes = [], []
+    for index, target in enumerate(targets_of(dataset)):
+        size = dataset.size(index)
+        new = network_size(size, model.image)
+        boxes.append(target["boxes"] * torch.tensor([new[1] / size[1], new[0] / size[0]] * 2))
+        sizes.append(torch.tensor(new, dtype=torch.float32).expand(len(target["boxes"]), 2))
+    strides = (16,) * 5 if model.architecture == "conv4" else STRIDES
+    scale = model.scale
+    iou = best_anchor_iou(torch.cat(boxes), torch.cat(sizes), scale.anchor_areas, scale.anchor_ratios, strides)
+    return {
+        "objects": len(iou),
+        "sides": [math.sqrt(area) for area in scale.anchor_areas],
+        "ratios": list(scale.anchor_ratios),
+        "strides": list(strides),
+        "matches": {f"{limit:g}": (iou >= limit).sum(0).tolist() for limit in ANCHOR_IOUS},
+        "any": {f"{limit:g}": int((iou >= limit).any(1).sum()) for limit in ANCHOR_IOUS},
+    }
+
+
+def network_figures(
+    detections: Images,
+    targets: Images,
+    factors: Sequence[float],
+    classes: Sequence[str],
+    edges: Sequence[float],
+    draws: int,
+) -> tuple[dict[str, Any], Samples]:
+    """AP with 95 % intervals, by class and by shorter side, curves and mistakes; and the samples behind the intervals.
+
+    `edges` of the bins are in pixels of the network's input, which is the image times its one of `factors` (N,).
+    """
+    counts = image_counts(len(targets), draws)
+    samples: Samples = {"AP": ap_samples(detections, targets, len(classes), counts), "by_short_side": []}
+    scaled, scaled_truth = (
+        [{**one, "boxes": one["boxes"] * factor} for one, factor in zip(some, factors, strict=True)]
+        for some in (detections, targets)
+    )
+    bins = []
+    for low, high in itertools.pairwise(edges):
+        samples["by_short_side"].append(ap_samples(scaled, scaled_truth, len(classes), counts, (low, high)))
+        objects = sum(int(short_side_in(target["boxes"], (low, high)).sum()) for target in scaled_truth)
+        bins.append({"low": low, "high": high if high < math.inf else None, "objects": objects})
+    for entry, some in zip(bins, samples["by_short_side"], strict=True):
+        entry["AP"] = with_interval(some.nanmean(1))
+        entry["AP_by_class"] = dict(zip(classes, map(_or_none, some[0].tolist()), strict=True))
+    figures = {
+        "images": len(targets),
+        "objects": sum(len(target["labels"]) for target in targets),
+        "mAP": with_interval(samples["AP"].nanmean(1)),
+        "AP": {kind: with_interval(samples["AP"][:, index]) for index, kind in enumerate(classes)},
+        "by_short_side": bins,
+        "precision_recall": {kind: _curve(detections, targets, label) for label, kind in enumerate(classes, start=1)},
+        "misses": [asdict(one) for one in worst_misses(detections, targets, classes, MISTAKES)],
+        "false_alarms": [asdict(one) for one in worst_false_alarms(detections, targets, classes, MISTAKES)],
+    }
+    return figures, samples
+
+
+def gain_figures(better: Samples, base: Samples, classes: Sequence[str]) -> dict[str, Any]:
+    """AP of one network minus that of another on the same draws of images: the paired difference, 95 %."""
+    bins = zip(better["by_short_side"], base["by_short_side"], strict=True)
+    return {
+        "mAP": with_interval(better["AP"].nanmean(1) - base["AP"].nanmean(1)),
+        "AP": {kind: with_interval((better["AP"] - base["AP"])[:, index]) for index, kind in enumerate(classes)},
+        "by_short_side": [with_interval(one.nanmean(1) - other.nanmean(1)) for one, other in bins],
+    }
+
+
+def size_factors(dataset: Any, model: DetectorConfig) -> list[float]:
+    """What each image of `dataset` is multiplied by on its way into the network."""
+    sizes = [dataset.size(index) for index in range(len(dataset))]
+    return [min(network_size(size, model.image)) / min(size) for size in sizes]
+
+
+@torch.no_grad()
+def seconds_per_image(detector: torch.nn.Module, dataset: Any, images: int = 20) -> float:
+    """The median time to detect on one image alone, in evaluation mode, after two to warm up."""
+    device, times = next(detector.parameters()).device, []
+    for index in [0, 0, *range(min(images, len(dataset)))]:
+        image = dataset[index][0].to(device)
+        start = time.perf_counter()
+        detector([image])[0]["scores"].cpu()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[2:])
+
+
+def saliency_figures(detector: Detector, dataset: LabelledImages, seed: int, count: int = SALIENCY) -> list[dict]:
+    """`concentration` on the first images with one object only, under 3 % of the image: trained, and with the fresh
+    weights of `seed`."""
+    device = next(detector.parameters()).device
+    random = build_detector(detector.config, detector.classes, seed).to(device).eval()
+    figures = []
+    for index, target in enumerate(targets_of(dataset)):
+        height, width = dataset.size(index)
+        area = float(box_area(target["boxes"]).sum()) / (height * width)
+        if len(figures) == count or len(target["labels"]) != 1 or area >= SMALL_AREA:
+            continue
+        image, box, label = dataset[index][0].to(device), target["boxes"][0], int(target["labels"][0])
+        trained, untrained = (concentration(saliency(one, image, label).values, box) for one in (detector, random))
+        named = {"name": dataset.image_name(index), "class": detector.classes[label - 1], "area": area}
+        figures.append(named | {"trained": trained, "random": untrained})
+    return figures
+
+
+def loss_figures(folder: Path) -> dict[str, list[float]]:
+    """losses.csv as columns."""
+    with (folder / "losses.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
+
+
+def validation_figures(folder: Path) -> list[tuple[int, float | None]]:
+    """validation.csv as (step, mAP), None where there was nothing to validate on."""
+    with (folder / "validation.csv").open(newline="", encoding="utf-8") as file:
+        return [(int(row["step"]), _or_none(float(row["mAP_area"]))) for row in csv.DictReader(file)]
+
+
+def _curve(detections: Images, targets: Images, label: int) -> list[float] | None:
+    """The precision envelope at recalls 0, 0.01, .., 1; None for a class without objects."""
+    precision, recall, positives = precision_recall(detections, targets, label, count_difficult=True)
+    if positives == 0:
+        return None
+    height = torch.cat([envelope(precision), precision.new_zeros(1)]) if len(precision) else recall.new_zeros(1)
+    return height[torch.searchsorted(recall, RECALLS)].tolist()
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value

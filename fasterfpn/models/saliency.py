@@ -1,0 +1,112 @@
+"""Saliency: which pixels the network's answer hangs on (paper, section 5.3; Simonyan et al. 2013, section 3).
+
+An image (3, H, W) in 0..1, D detections, P proposals, K classes; a map (H, W): the largest |gradient| of the three
+channels with respect to the image as it was passed in. Proposals are held constant: only the path from the pixels
+through the pyramid and the box head to the class counts, not the choice of the boxes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fasterfpn.geometry import clip_boxes
+from fasterfpn.models.detector import Detector
+from fasterfpn.models.images import prepare_images
+from fasterfpn.models.losses import cross_entropy
+
+Of = Literal["logit", "loss"]
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """values (H, W) float, the class `label` in 1..K, and the boxes (D, 4) and scores (D,) that spoke."""
+
+    values: Tensor
+    label: int
+    boxes: Tensor
+    scores: Tensor
+
+
+def saliency(
+    detector: Detector, image: Tensor, label: int | None = None, of: Of = "logit", detection: int | None = None
+) -> Saliency:
+    """The gradient of what the network says about `image` with respect to its pixels.
+
+    `of` "logit": the class logit, summed over the kept detections of class `label` (default: the class of the best
+    detection); "loss": the classification loss of those detections, with that class as the truth. `detection`: of that
+    one alone, numbered as in `detector([image])[0]`, about its own class. Where no detection of the class is kept, the
+    proposal to which the class is likeliest speaks for it. The weights' gradients and the mode are left as they are.
+
+    Raises ValueError for a label outside 1..K or a detection that is not there.
+    """
+    classes = len(detector.classes)
+    if label is not None and not 1 <= label <= classes:
+        raise ValueError(f"label must lie in 1..{classes}, got {label}")
+    was_training = detector.training
+    detector.eval()
+    try:
+        with torch.enable_grad():
+            image = image.detach().clone().requires_grad_()
+            batch = prepare_images([image], detector.image_config)
+            pyramid = detector.levels(batch.pixels)
+            with torch.no_grad():
+                proposals, _ = detector.rpn(pyramid, batch, None, detector.generator)
+                found, label = _speakers(detector, pyramid, proposals, batch.sizes, label, detection)
+            logits, _ = detector.box_head(pyramid, [proposals[0][found["rows"]]])
+            said = logits[:, label] if of == "logit" else cross_entropy(logits, torch.full_like(found["rows"], label))
+            (gradient,) = torch.autograd.grad(said.sum(), image)
+    finally:
+        detector.train(was_training)
+    boxes = clip_boxes(batch.to_original(found["boxes"], 0), batch.originals[0])
+    return Saliency(gradient.abs().amax(0), label, boxes, found["scores"])
+
+
+def _speakers(
+    detector: Detector,
+    pyramid: list[Tensor],
+    proposals: list[Tensor],
+    sizes: list[tuple[int, int]],
+    label: int | None,
+    detection: int | None,
+) -> tuple[dict[str, Tensor], int]:
+    """The detections in question, with the rows of their proposals, and their class."""
+    logits, deltas = detector.box_head(pyramid, proposals)
+    found = detector.box_head.select(logits, deltas, proposals, sizes)[0]
+    if detection is not None:
+        if not 0 <= detection < len(found["rows"]):
+            raise ValueError(f"detection must lie in 0..{len(found['rows']) - 1}, got {detection}")
+        chosen, label = torch.tensor([detection], device=logits.device), int(found["labels"][detection])
+        return {name: value[chosen] for name, value in found.items()}, label
+    scores = logits.softmax(1)
+    if label is None:
+        best = scores[:, 1:].amax(0) if len(scores) else scores.new_ones(1)
+        label = int(found["labels"][0]) if len(found["labels"]) else int(best.argmax()) + 1
+    mine = found["labels"] == label
+    if mine.any():
+        return {name: value[mine] for name, value in found.items()}, label
+    row = scores[:, label].topk(min(1, len(scores))).indices
+    return {"boxes": proposals[0][row], "scores": scores[row, label], "rows": row}, label
+
+
+def concentration(values: Tensor, box: Tensor) -> float:
+    """How many times more of the map's mass lies in the box than its share of the area: 1 for a map that is even.
+
+    values (H, W) >= 0; box (4,) in pixels, doubled in width and height about its centre first, since the edge of an
+    object is seen from both sides. A pixel is inside where its centre is. 0 for a map without mass; NaN where no pixel
+    is inside.
+    """
+    height, width = values.shape
+    x1, y1, x2, y2 = box.double().tolist()
+    x, y = torch.arange(width) + 0.5, torch.arange(height) + 0.5
+    columns = ((x - (x1 + x2) / 2).abs() <= x2 - x1).to(values.device)
+    rows = ((y - (y1 + y2) / 2).abs() <= y2 - y1).to(values.device)
+    inside = rows[:, None] & columns
+    mass = values.double()
+    total, share = mass.sum(), inside.double().mean()
+    if share == 0:
+        return float("nan")
+    return float(mass[inside].sum() / total / share) if total > 0 else 0.0

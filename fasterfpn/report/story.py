@@ -1,0 +1,203 @@
+"""The report: every table and figure of the paper that a run can show, on one page, from report.json and the images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fasterfpn.data.splits import Splits
+from fasterfpn.models.detector import Detector
+from fasterfpn.report import charts, pictures
+from fasterfpn.report.curves import loss_figure, read_losses
+from fasterfpn.report.draw import GREEN
+from fasterfpn.report.page import Page
+
+Numbers = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A trained network for the pictures: its run folder, itself, and its detections on the test part."""
+
+    folder: Path
+    detector: Detector
+    detections: Sequence[Mapping[str, Tensor]]
+
+
+def report_page(content: Numbers, splits: Splits, shown: Mapping[str, Shown], labels: Sequence[Tensor]) -> str:
+    """The page as HTML. `content` is report.json; `shown` the networks of its first seed; `labels` of the
+    training images."""
+    page = Page(content["title"])
+    for line in content["notes"]:
+        page.text(line)
+    seed, first = next(iter(content["seeds"].items()))
+    networks, paper = first["networks"], content["paper"]
+    if len(content["seeds"]) > 1:
+        page.text(f"Pictures, curves and the charts are those of seed {seed}; the tables hold all seeds.")
+
+    page.heading("Results")
+    _table_2(page, content)
+    if first["gains"]:
+        _gains(page, content)
+    page.chart(
+        charts.ap_by_class(networks, paper.get("AP", {}).get("multiscale", {})),
+        "Figure 11",
+        "Average precision of each type at IoU 0.5; the lines are 95 % intervals over test images.",
+    )
+    _ap_table(page, content)
+    page.chart(
+        charts.ap_by_short_side(networks),
+        "Beyond the paper",
+        "Average precision by the shorter side of the object in pixels of the network's input, mean over the types.",
+    )
+    _side_table(page, content)
+    page.chart(
+        charts.precision_recall(networks),
+        "Beyond the paper",
+        "Precision over recall of each type, as the envelope whose area is the average precision.",
+    )
+
+    page.heading("Data")
+    page.pictures(pictures.examples(splits.train, labels), "Figure 1", "One training image of each type.")
+    page.chart(charts.class_counts(content["data"]), "Figure 2", "Images that show each type, in the three parts.")
+    example = max(range(len(labels)), key=lambda index: min(len(labels[index]), 3))
+    page.pictures(
+        pictures.flips(splits.train, example),
+        "Figure 3",
+        "Augmentation: every visit of an image draws one of these four.",
+    )
+    config = next(iter(shown.values())).detector.config
+    page.pictures(
+        pictures.anchors(splits.train, example, config),
+        "Figure 8",
+        "The kinds of anchor, one colour for each area, around the middle of an image.",
+        cell="26rem",
+    )
+    for name, anchors in content["anchors"].items():
+        reach = " and ".join(f"{count} at IoU {limit}" for limit, count in anchors["any"].items())
+        page.chart(
+            charts.anchor_matches(anchors),
+            "Figure 8",
+            f"Training objects that each shape of anchor (area, height:width) can match in the {name} network; "
+            f"any shape: {reach}, of {anchors['objects']}.",
+        )
+
+    page.heading("Training")
+    losses = {name: read_losses(one.folder / "losses.csv") for name, one in shown.items()}
+    page.chart(loss_figure(losses, (10, 4.6)), "Figure 10", "The total loss and its four parts over training.")
+    page.chart(charts.validation_curves(networks), "Beyond the paper", "mAP on the validation part over training.")
+
+    page.heading("Detections")
+    found = {name: one.detections for name, one in shown.items()}
+    cell = "22rem" if len(shown) == 2 else "15rem"  # so that the networks stand beside each other
+    for kind, indices in content["shown"]["images"].items():
+        if indices:
+            score = content["shown"]["score"]
+            drawn = pictures.detections(splits.test, indices, found, score)
+            text = f"Detections with a confidence of {score} or more on test images of {kind}."
+            page.pictures(drawn, "Figure 12", text, cell)
+    page.pictures(
+        pictures.saliency_maps(
+            splits.test, content["shown"]["images"]["one type"], {name: one.detector for name, one in shown.items()}
+        ),
+        "Figure 13",
+        "Saliency: image, gradient of the class with respect to the pixels, and both together.",
+        cell="22rem",
+    )
+    _saliency_table(page, networks)
+    page.heading("Mistakes")
+    for name, network in networks.items():
+        for key, colour, text in (
+            (
+                "misses",
+                pictures.TRUTH,
+                "objects found with the least confidence, or not at all (0.00), and what was said there instead",
+            ),
+            ("false_alarms", GREEN, "wrong detections with the most confidence, and what is there"),
+        ):
+            crops = pictures.mistakes(splits.test, network[key], colour)
+            page.pictures(crops, "Beyond the paper", f"The {name} network's {text}.", cell="9rem")
+    return page.html()
+
+
+def _table_2(page: Page, content: Numbers) -> None:
+    paper = content["paper"]
+    head = ["network", *(["seed"] if len(content["seeds"]) > 1 else []), "mAP (%)", "95 % interval", "s/image"]
+    head += ["the paper: mAP (%)", "the paper: s/image"] if paper else []
+    rows = [[*head, "parameters (M)", "training (min)"]]
+    for seed, entry in content["seeds"].items():
+        for name, one in entry["networks"].items():
+            row = [name, *([seed] if len(content["seeds"]) > 1 else []), _percent(one["mAP"]["value"])]
+            row += [_interval(one["mAP"]), f"{one['seconds_per_image']:.3f}"]
+            if paper:
+                row += [str(paper[key].get(name, "")) for key in ("mAP", "seconds_per_image")]
+            rows.append([*row, f"{one['parameters'] / 1e6:.2f}", f"{one['training']['seconds'] / 60:.1f}"])
+    images = next(iter(next(iter(content["seeds"].values()))["networks"].values()))["images"]
+    beside = " The paper's are of its own 300 test images, on a Tesla K80." if paper else ""
+    page.table(rows, "Table 2", f"Mean average precision at IoU 0.5 on {images} test images, and speed.{beside}")
+
+
+def _gains(page: Page, content: Numbers) -> None:
+    rows = [["gain over the single-scale network (points)", "seed", "gain", "95 % interval"]]
+    for seed, entry in content["seeds"].items():
+        bins = next(iter(entry["networks"].values()))["by_short_side"]
+        for name, gains in entry["gains"].items():
+            lines = [("mAP", gains["mAP"])]
+            lines += [(charts.bin_name(one), gain) for one, gain in zip(bins, gains["by_short_side"], strict=True)]
+            rows += [[f"{name}, {text}", seed, _percent(gain["value"]), _interval(gain)] for text, gain in lines]
+    caption = (
+        "How much better, in all and by the object's shorter side; both networks on the same draws of test images."
+    )
+    page.table(rows, "Beyond the paper", caption)
+
+
+def _ap_table(page: Page, content: Numbers) -> None:
+    paper, first = content["paper"].get("AP", {}), next(iter(content["seeds"].values()))
+    columns = [(seed, name) for seed, entry in content["seeds"].items() for name in entry["networks"]]
+    several = len(content["seeds"]) > 1
+    head = ["AP (%)", "test objects", *(f"{name}, seed {seed}" if several else name for seed, name in columns)]
+    names = [name for name in first["networks"] if name in content["paper"].get("mAP", {})]
+    head += [f"{name}, the paper" for name in names]
+    rows = [head]
+    for kind, objects in content["data"]["test"]["objects_by_class"].items():
+        figures = [content["seeds"][seed]["networks"][name]["AP"][kind]["value"] for seed, name in columns]
+        printed = [str(paper.get(name, {}).get(kind, "")) for name in names]
+        rows.append([kind, str(objects), *map(_percent, figures), *printed])
+    page.table(rows, "Figure 11 in numbers", "Average precision by type; what the paper does not print stays empty.")
+
+
+def _side_table(page: Page, content: Numbers) -> None:
+    several = len(content["seeds"]) > 1
+    rows = [["shorter side", "test objects"]]
+    for seed, entry in content["seeds"].items():
+        for name, one in entry["networks"].items():
+            rows[0] += [f"{name}, seed {seed}" if several else name, "95 % interval"]
+            for place, line in enumerate(one["by_short_side"], start=1):
+                if len(rows) <= place:
+                    rows.append([charts.bin_name(line), str(line["objects"])])
+                rows[place] += [_percent(line["AP"]["value"]), _interval(line["AP"])]
+    page.table(rows, "Beyond the paper", "AP (%) by shorter side; objects and detections outside a bin are left aside.")
+
+
+def _saliency_table(page: Page, networks: Numbers) -> None:
+    rows = [["network", "image", "class", "box, share of the image", "mass ratio", "with random weights"]]
+    for name, one in networks.items():
+        for entry in one["saliency"]:
+            share, ratios = f"{100 * entry['area']:.2f} %", (f"{entry[key]:.1f}" for key in ("trained", "random"))
+            rows.append([name, entry["name"], entry["class"], share, *ratios])
+    if len(rows) > 1:
+        text = "How many times its share of the area the doubled box of the only, small object holds of the map's mass."
+        page.table(rows, "Beyond the paper", text)
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+
+
+def _interval(figure: Numbers) -> str:
+    return "" if figure["low"] is None else f"{100 * figure['low']:.1f} to {100 * figure['high']:.1f}"

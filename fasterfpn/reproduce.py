@@ -1,0 +1,219 @@
+"""`python -m fasterfpn.reproduce`: the paper's experiment from data to report, in stages that are done once.
+
+OUT gets experiment.json, data/ (synthetic images), seed-S/NETWORK/ (a run folder with detections.safetensors), and
+report.html with report.json. A stage appears when it is complete; a second call goes on after the last complete one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from fasterfpn.cli import checked_device, run, write_json
+from fasterfpn.data.aluminium import GENERATOR_HASH, write_aluminium
+from fasterfpn.data.config import DataConfig
+from fasterfpn.data.sources import open_source
+from fasterfpn.data.splits import Splits
+from fasterfpn.data.synthetic_defects import ALUMINIUM_CLASSES
+from fasterfpn.engine.checkpoint import load_detector
+from fasterfpn.engine.config import Config
+from fasterfpn.engine.detections import load_detections, save_detections
+from fasterfpn.engine.evaluator import detect_all, without_nan
+from fasterfpn.engine.experiment import NETWORKS, SCALES, Experiment
+from fasterfpn.engine.initial_weights import load_initial_weights
+from fasterfpn.engine.results import data_figures, seconds_per_image
+from fasterfpn.errors import InputError
+from fasterfpn.models.detector import build_detector
+from fasterfpn.results import Run, write_report
+from fasterfpn.train import fit
+
+PARTS = ("train", "valid", "test")
+
+
+def main(
+    out: Path,
+    data: str = "synthetic",
+    scale: Literal["cpu", "paper", "tiny"] = "cpu",
+    seeds: int = 1,
+    first_seed: int = 0,
+    ablation: bool = False,
+    weights: str | None = None,
+    steps: int | None = None,
+    device: str = "cuda" if torch.cuda.is_available() else "cpu",
+    threads: int | None = None,
+) -> None:
+    """Train the multiscale and the single-scale network on the same images and write report.html.
+
+    Args:
+        out: folder for everything; call again with the same one to go on after a stop.
+        data: "synthetic", or a folder of annotated images, such as the originals.
+        scale: cpu is 512x384 on two cores; paper is ResNet-101 and shorter side 960, for a GPU; tiny only shows that
+            everything works.
+        seeds: how many times both networks are trained, with seeds first-seed, first-seed + 1, ...
+        first_seed: the first of them.
+        ablation: also train a pyramid without the top-down sums.
+        weights: pre-trained weights for every network, as in train (default: from scratch).
+        steps: steps of training, instead of the scale's own number.
+        device: cpu, cuda, cuda:1, ...
+        threads: CPU threads (default: torch's choice).
+    """
+    for name, value, least in (("seeds", seeds, 1), ("first-seed", first_seed, 0), ("threads", threads or 1, 1)):
+        if value < least:
+            raise InputError(f"--{name} {value}: give {least} or more")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    target = checked_device(device)
+    experiment = SCALES[scale]
+    if steps is not None:
+        experiment = replace(experiment, training=replace(experiment.training, steps=steps))
+    if weights is not None:
+        backbone = replace(experiment.model.backbone, norm="frozen_batch")
+        experiment = replace(experiment, model=replace(experiment.model, backbone=backbone))
+    if data != "synthetic":
+        data = str(Path(data).resolve())
+        splits = checked_data(data)
+    record = experiment.record() | {"scale": scale, "data": data, "weights": weights}
+    record |= {"generator": GENERATOR_HASH} if data == "synthetic" else {}
+    begin(out, record)
+    if data == "synthetic":
+        splits = synthetic_data(experiment, out / "data")
+        data = str((out / "data").resolve())
+    networks = [name for name in NETWORKS if ablation or name != "without top-down"]
+    for seed in range(first_seed, first_seed + seeds):
+        for network in networks:
+            folder = run_folder(out, seed, network)
+            config = experiment.config(network, data, seed)
+            whole(folder, lambda partial, config=config: train_one(partial, config, splits, weights, target))
+            whole(folder / "detections.safetensors", lambda file, folder=folder: detect(file, folder, splits, target))
+    print("report", flush=True)
+    runs = []
+    for seed in range(first_seed, first_seed + seeds):
+        for network in networks:
+            folder = run_folder(out, seed, network)
+            training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+            detections, seconds = load_detections(folder / "detections.safetensors")
+            runs.append(Run(network, seed, folder, load_detector(folder, device), detections, seconds, training))
+    title = "Multiscale and single-scale Faster R-CNN on aluminium-profile defects"
+    content = write_report(out, title, notes(experiment, record), record, splits, runs, experiment)
+    for seed, entry in content["seeds"].items():
+        for name, one in entry["networks"].items():
+            print(f"seed {seed}, {name}: mAP {100 * (one['mAP']['value'] or 0):.1f} %")
+    print(f"{out / 'report.html'}, and every number in {out / 'report.json'}")
+
+
+def run_folder(out: Path, seed: int, network: str) -> Path:
+    return out / f"seed-{seed}" / network.replace(" ", "-")
+
+
+def begin(out: Path, record: dict[str, Any]) -> None:
+    """Make `out`, or check that what it holds was begun with the same settings."""
+    path = out / "experiment.json"
+    record = json.loads(json.dumps(record))
+    if path.is_file():
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); give another --out") from error
+        changed = [key for key in sorted(record.keys() | earlier.keys()) if record.get(key) != earlier.get(key)]
+        if changed:
+            raise InputError(f"--out {out}: was begun with other settings ({', '.join(changed)}); give a new folder")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out {out}: holds something else already; give a new folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be made ({error.strerror})") from error
+    write_json(path, record)
+
+
+def checked_data(data: str) -> Splits:
+    """The parts of a folder. Raises `InputError` where the training part lacks a class, or another part is empty."""
+    splits = open_source(DataConfig(data=data))
+    print(splits.report(), flush=True)
+    figures = data_figures(splits)
+    missing = [name for name, count in figures["train"]["objects_by_class"].items() if count == 0]
+    if missing:
+        raise InputError(f"{data}: no object of {', '.join(missing)} in the training part; add images that show some")
+    for part in ("val", "test"):
+        if figures[part]["images"] == 0:
+            raise InputError(f"{data}: its {part} part holds no image; add images or name the parts")
+    return splits
+
+
+def synthetic_data(experiment: Experiment, folder: Path) -> Splits:
+    """Three folders in the originals' layout, each of a seed of its own, made where they are not there yet.
+
+    The test part has clean labels and enough boxes of every type; the others have the paper's frequencies.
+    """
+    for number, (part, images) in enumerate(zip(PARTS, experiment.images, strict=True)):
+        if not (folder / part).exists():
+            noise, deck = (False, "balanced") if part == "test" else (experiment.label_noise, "paper")
+            seed = len(PARTS) * experiment.data_seed + number
+            write_aluminium(folder / part, images, seed, experiment.image_size, noise, deck=deck)
+    return open_source(DataConfig(data=str(folder)), ALUMINIUM_CLASSES)
+
+
+def whole(path: Path, make: Callable[[Path], None]) -> None:
+    """Let `make` write `path`, a file or a folder, under another name, and rename it once it is complete; nothing is
+    done where it exists."""
+    if path.exists():
+        print(f"{path}: done before", flush=True)
+        return
+    partial = path.with_name(f".{path.name}.partial")
+    if partial.is_dir():
+        shutil.rmtree(partial)  # of a run that was stopped
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    print(f"{path}", flush=True)
+    make(partial)
+    os.replace(partial, path)
+
+
+def train_one(folder: Path, config: Config, splits: Splits, weights: str | None, device: torch.device) -> None:
+    """One network's run folder."""
+    detector = build_detector(config.model, splits.train.classes, config.training.seed)
+    if weights is not None:
+        print(load_initial_weights(detector, weights))
+    folder.mkdir()
+    outcome = fit(detector.to(device), splits, config, folder)
+    write_json(folder / "training.json", without_nan(asdict(outcome)))
+
+
+def detect(file: Path, folder: Path, splits: Splits, device: torch.device) -> None:
+    """The test part's detections, and the time for one image."""
+    detector = load_detector(folder, device)
+    seconds = seconds_per_image(detector, splits.test)
+    save_detections(file, detect_all(detector, splits.test)[0], seconds)
+
+
+def notes(experiment: Experiment, record: dict[str, Any]) -> list[str]:
+    """What a reader must know before the figures."""
+    said = ["After Wei and Bi, Materials 2019, 12, 1681. Both networks differ in architecture and learning rate only."]
+    if record["data"] == "synthetic":
+        height, width = experiment.image_size
+        said.append(
+            f"The images are synthetic: {width}x{height} pixels, made by the generator with hash "
+            f"{record['generator']}, seed {experiment.data_seed}; "
+            "no figure here says how either network does on real profiles."
+        )
+        if width < 1280:
+            said.append(
+                f"A stride of 16 pixels at {width} pixels of width is like a stride of {16 * 1280 / width:.0f} at the "
+                "paper's 1280, so the single-scale network suffers more here than in the paper."
+            )
+    rates = [f"{name} {experiment.learning_rates.of(name):g}" for name in NETWORKS]
+    said.append(f"Learning rates, each chosen on validation images: {', '.join(rates)}.")
+    if record["scale"] == "tiny":
+        said.append("At this scale nothing is learnt: it only shows that every part works.")
+    return said
+
+
+if __name__ == "__main__":
+    run(main, "python -m fasterfpn.reproduce")

@@ -1,0 +1,126 @@
+"""From trained networks to report.json and report.html: what `train` ends with for one and `reproduce` for all."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fasterfpn.cli import write_json
+from fasterfpn.data.dataset import LabelledImages
+from fasterfpn.data.splits import Splits
+from fasterfpn.engine.detections import NAMES
+from fasterfpn.engine.evaluator import without_nan
+from fasterfpn.engine.experiment import BASE, CPU, PAPER, Experiment
+from fasterfpn.engine.results import (
+    anchor_figures,
+    data_figures,
+    gain_figures,
+    loss_figures,
+    network_figures,
+    saliency_figures,
+    size_factors,
+    targets_of,
+    validation_figures,
+)
+from fasterfpn.models.detector import Detector
+from fasterfpn.report.pictures import chosen
+from fasterfpn.report.story import Shown, report_page
+
+SHOWN, SHOWN_SCORE = 4, 0.5
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained network, its folder, its detections on the test part, seconds an image, and how its training went."""
+
+    network: str
+    seed: int
+    folder: Path
+    detector: Detector
+    detections: Sequence[Mapping[str, Tensor]]
+    seconds: float
+    training: Mapping[str, Any]
+
+
+def write_report(
+    out: Path,
+    title: str,
+    notes: Sequence[str],
+    record: Mapping[str, Any],
+    splits: Splits,
+    runs: Sequence[Run],
+    experiment: Experiment = CPU,
+) -> dict[str, Any]:
+    """Write both files into `out` and return the content of report.json. `experiment` has the bins and the draws."""
+    classes, targets = splits.test.classes, targets_of(splits.test)
+    content: dict[str, Any] = {
+        "title": title,
+        "notes": list(notes),
+        "experiment": record,
+        "machine": {
+            "device": str(next(runs[0].detector.parameters()).device),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "paper": PAPER if set(classes) <= PAPER["AP"]["multiscale"].keys() else {},
+        "data": data_figures(splits),
+        "anchors": {run.network: anchor_figures(splits.train, run.detector.config) for run in runs},
+        "seeds": {},
+    }
+    samples: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        figures, drawn = network_figures(
+            run.detections,
+            targets,
+            size_factors(splits.test, run.detector.config),
+            classes,
+            experiment.short_sides,
+            experiment.draws,
+        )
+        figures |= {
+            "seconds_per_image": run.seconds,
+            "parameters": sum(weight.numel() for weight in run.detector.parameters()),
+            "training": run.training,
+            "losses": loss_figures(run.folder),
+            "validation": validation_figures(run.folder),
+            "saliency": saliency_figures(run.detector, splits.test, run.seed) if len(runs) > 1 else [],
+        }
+        content["seeds"].setdefault(str(run.seed), {"networks": {}, "gains": {}})["networks"][run.network] = figures
+        samples.setdefault(str(run.seed), {})[run.network] = drawn
+    for seed, entry in content["seeds"].items():
+        others = [name for name in entry["networks"] if BASE in entry["networks"] and name != BASE]
+        entry["gains"] = {name: gain_figures(samples[seed][name], samples[seed][BASE], classes) for name in others}
+    first = [run for run in runs if run.seed == runs[0].seed]
+    content["shown"] = shown_figures(splits.test, first)
+    shown = {run.network: Shown(run.folder, run.detector, run.detections) for run in first}
+    page = report_page(content, splits, shown, [target["labels"] for target in targets_of(splits.train)])
+    write_json(out / "report.json", without_nan(content))
+    partial = out / ".report.html.partial"
+    partial.write_text(page, encoding="utf-8")
+    os.replace(partial, out / "report.html")
+    return content
+
+
+def shown_figures(dataset: LabelledImages, runs: Sequence[Run]) -> dict[str, Any]:
+    """Which test images the page shows (figure 12), and the detections drawn on them."""
+    labels = [target["labels"] for target in targets_of(dataset)]
+    images = {"one type": chosen(labels, False, SHOWN), "several types": chosen(labels, True, SHOWN)}
+    drawn = {}
+    for index in [index for indices in images.values() for index in indices]:
+        drawn[dataset.image_name(index)] = {
+            run.network: [
+                {"class": dataset.classes[label - 1], "score": score, "box": box}
+                for box, label, score in zip(*(run.detections[index][name].tolist() for name in NAMES), strict=True)
+                if score >= SHOWN_SCORE
+            ]
+            for run in runs
+        }
+    return {"score": SHOWN_SCORE, "images": images, "detections": drawn}
