@@ -209,7 +209,7 @@ def notes(experiment: Experiment, record: dict[str, Any]) -> list[str]:
                 "paper's 1280, so the single-scale network suffers more here than in the paper."
             )
     rates = [f"{name} {experiment.learning_rates.of(name):g}" for name in NETWORKS]
-    said.append(f"Learning rates, each chosen on validation images: {', '.join(rates)}.")
+    said.append(f"Learning rates: {', '.join(rates)}; {experiment.learning_rates.chosen}.")
     if record["scale"] == "tiny":
         said.append("At this scale nothing is learnt: it only shows that every part works.")
     return said

@@ -1,0 +1,73 @@
+"""The learning rate of each network of `reproduce`: short runs at several rates, judged on the validation part.
+
+    python benchmarks/choose_learning_rate.py --out runs/rates [--scale cpu] [--steps 600] [--rates 0.0005 0.001 0.002]
+
+Writes benchmarks/results/learning_rates.md and .json; the test part is not looked at. What is chosen goes into
+fasterfpn/engine/experiment.py by hand. A run that is in --out already is not repeated.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import timing
+import tyro
+
+from fasterfpn.cli import write_json
+from fasterfpn.data.aluminium import GENERATOR_HASH
+from fasterfpn.engine.experiment import NETWORKS, SCALES
+from fasterfpn.models.detector import build_detector
+from fasterfpn.reproduce import synthetic_data
+from fasterfpn.train import fit
+
+
+def main(
+    out: Path,
+    scale: Literal["cpu", "paper", "tiny"] = "cpu",
+    steps: int = 600,
+    rates: tuple[float, ...] = (0.0005, 0.001, 0.002),
+    networks: tuple[str, ...] = ("multiscale", "single-scale"),
+    seed: int = 0,
+) -> None:
+    """Train every network at every rate, and write the table.
+
+    Args:
+        out: folder for the data, which `reproduce --out` can take over, and the runs.
+        scale: as in reproduce.
+        steps: of each run; the schedule is laid out over them.
+        rates: highest learning rates to try.
+        networks: which of the experiment's.
+        seed: of the training.
+    """
+    experiment = SCALES[scale]
+    splits = synthetic_data(experiment, out / "data")
+    rows = []
+    for network in networks:
+        assert network in NETWORKS, f"{network} is none of {', '.join(NETWORKS)}"
+        row: dict[str, object] = {"network": network}
+        for rate in rates:
+            folder = out / f"{network}-{rate:g}-{steps}-{seed}"
+            result = folder / "validation.json"
+            if not result.is_file():
+                config = experiment.config(network, str(out / "data"), seed)
+                training = replace(config.training, steps=steps, learning_rate=rate, validations=1)
+                config = replace(config, training=training)
+                folder.mkdir(parents=True, exist_ok=True)
+                detector = build_detector(config.model, splits.train.classes, seed)
+                outcome = fit(detector, splits, config, folder)
+                write_json(result, {"mAP": outcome.best_mAP, "seconds": outcome.seconds})
+            row[f"mAP at {rate:g} [%]"] = 100 * json.loads(result.read_text())["mAP"]
+            print(row, flush=True)
+        rows.append(row)
+    text = (
+        f"mAP at IoU 0.5 on the {len(splits.val)} validation images after {steps} steps, the schedule laid out over "
+        f"them; scale {scale}, generator {GENERATOR_HASH}, seed {seed}."
+    )
+    timing.write_results("learning_rates", "Learning rates of the experiment's networks", text, {"": rows})
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
