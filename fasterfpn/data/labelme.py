@@ -28,6 +28,7 @@ CHINESE_NAMES = dict(
         strict=True,
     )
 )
+SIZE_KEYS = "imageHeight", "imageWidth"  # in newer files
 ENGLISH_NAMES = {chinese: english for english, chinese in CHINESE_NAMES.items()}
 
 
@@ -45,13 +46,16 @@ def read_original(root: Path, with_defect_free: bool = False) -> list[VocImage]:
 
     An image belongs to the JSON of its own stem: `imagePath` has two blanks where the file name has a comma.
 
-    Raises InputError for an image without JSON, a JSON without image, and what `read_labelme` refuses.
+    Raises InputError for an image without JSON, a JSON without image or with two, and what `read_labelme` refuses.
     """
     items = []
     for part in (ONE_KIND, SEVERAL_KINDS):
         files = sorted(path for path in (root / part).rglob("*") if path.is_file() and not path.name.startswith("."))
         images = {path.with_suffix(""): path for path in files if is_image(path)}
         texts = {path.with_suffix(""): path for path in files if path.suffix.lower() == ".json"}
+        for path in files:
+            if images.get(path.with_suffix(""), path) != path and is_image(path):
+                raise InputError(f"{path}: {images[path.with_suffix('')].name} has the same JSON; remove one of them")
         for stem in sorted(images.keys() | texts.keys()):
             if stem not in texts:
                 raise InputError(f"{images[stem]}: has no JSON beside it; add it, or move the image to {NO_DEFECT}")
@@ -83,8 +87,8 @@ def read_labelme(path: Path, size: tuple[int, int]) -> Annotation:
     if not isinstance(shapes, list) or not shapes:
         raise InputError(f"{path}: has no shapes; label the image, or move it to {NO_DEFECT}")
     height, width = size
-    said = content.get("imageHeight", height), content.get("imageWidth", width)
-    if None not in said and said != size:
+    said = tuple(size[i] if content.get(key) is None else content[key] for i, key in enumerate(SIZE_KEYS))
+    if said != size:
         raise InputError(f"{path}: is for an image of {said[1]}x{said[0]}, but its image has {width}x{height} pixels")
     objects = []
     for shape in shapes:
@@ -99,12 +103,14 @@ def read_labelme(path: Path, size: tuple[int, int]) -> Annotation:
 def _shape(shape: object, path: Path) -> tuple[str, tuple[float, float, float, float]]:
     """English name and bounding box."""
     label, points = (shape.get(name) if isinstance(shape, dict) else None for name in ("label", "points"))
-    if label not in ENGLISH_NAMES:
+    if not isinstance(label, str) or label not in ENGLISH_NAMES:
         raise InputError(f"{path}: unknown label {label!r}; known are {', '.join(ENGLISH_NAMES)}")
+    if shape.get("shape_type") == "circle":  # its points are the centre and one of the rim
+        raise InputError(f"{path}: a {label} is a circle; draw a rectangle or a polygon around it")
     try:
         xs, ys = zip(*((float(x), float(y)) for x, y in points), strict=True)
         box = min(xs), min(ys), max(xs), max(ys)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: the points of a {label} are no list of (x, y) ({error}); correct them") from error
     if not all(map(math.isfinite, (*xs, *ys))):
         raise InputError(f"{path}: a point of a {label} is not finite; correct it")

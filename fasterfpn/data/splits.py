@@ -66,7 +66,7 @@ def open_data(
 
     A missing validation or test part is drawn from the training part with `split_seed`, the given share of it (rounded,
     at least one image): the images are ranked by the SHA-256 of seed and name. Of the aluminium data set the share is
-    taken of each kind of defect (sec. 4.1), and of the images with several: 300 of 3005, and never all of one kind.
+    taken of each kind of defect (sec. 4.1), and of the images with several: 300 of 3005.
 
     `classes` None: the names found in the whole folder, sorted; of the aluminium data set the ten in its own order.
     Given, as by a checkpoint: their order is kept.
@@ -88,15 +88,17 @@ def open_data(
     drawn = {part: share for part, share in shares.items() if part not in parts}
     strata = () if root is None else (lambda item: item.key.rpartition("/")[0],)
     parts = _draw_missing(parts, drawn, split_seed, folder, *strata)
-    if root is not None and classes is None:
+    given = classes is not None
+    if root is not None and not given:
         classes = ALUMINIUM_CLASSES
-        _check_every_class(parts["train"], classes, folder)
     classes = _classes(everything, classes, folder)
     samples, counts = {}, Counter()
     for item in everything:
         samples[item.image], lines = _sample(item, classes, counts)
         problems += lines
     datasets = {part: DetectionDataset([samples[item.image] for item in parts[part]], classes, part) for part in parts}
+    if root is not None and not given:
+        _check_every_class(datasets["train"], folder)
     said = {part: f" (drawn with seed {split_seed})" if part in drawn else "" for part in parts}
     sizes = ", ".join(f"{part} {len(datasets[part])}{said[part]}" for part in ("train", "val", "test"))
     summary = f"{folder}: {len(everything)} images, {len(classes)} classes; {sizes}", _count_line(counts)
@@ -166,7 +168,7 @@ def _draw_missing(
     pool, strata = parts["train"], defaultdict(list)
     for item in sorted(pool, key=lambda item: sha256(f"{seed}/{item.key}".encode()).digest()):
         strata[stratum(item)].append(item)
-    sizes = {name: len(items) for name, items in strata.items()}
+    sizes = Counter(map(stratum, pool))
     parts = dict(parts)
     for part, share in shares.items():
         drawn = set()
@@ -193,29 +195,32 @@ def largest_remainder(sizes: dict[str, int], share: float) -> dict[str, int]:
     total = max(1, round(share * sum(sizes.values()))) if share > 0 else 0
     quotas = {name: share * size for name, size in sizes.items()}
     counts = {name: int(quota) for name, quota in quotas.items()}
-    by_remainder = sorted(quotas, key=lambda name: counts[name] - quotas[name])
+    by_remainder = sorted(quotas, key=lambda name: round(counts[name] - quotas[name], 9))  # 34.6 and 8.6 tie
     for name in by_remainder[: total - sum(counts.values())]:
         counts[name] += 1
     return counts
 
 
-def _check_every_class(items: list[VocImage], classes: Sequence[str], folder: Path) -> None:
-    found = {one.name for item in items if item.annotation is not None for one in item.annotation.objects}
-    if missing := [name for name in classes if name not in found]:
+def _check_every_class(train: DetectionDataset, folder: Path) -> None:
+    found = {label for sample in train.samples for label in sample.labels.tolist()}
+    if missing := [name for label, name in enumerate(train.classes, start=1) if label not in found]:
         raise InputError(
-            f"{folder}: the training part of {len(items)} images has no {', '.join(missing)}; add images of it"
+            f"{folder}: the training part of {len(train)} images has no {', '.join(missing)}; add images of it"
         )
 
 
 def _classes(items: list[VocImage], classes: Sequence[str] | None, folder: Path) -> tuple[str, ...]:
     """The class names, inferred or checked."""
     annotations = [item.annotation for item in items if item.annotation is not None]
+    if not annotations and any(folder.rglob("*.json")):
+        raise InputError(
+            f"{folder}: no VOC annotation (.xml) in it, only JSON, which is read as in the aluminium data set alone; "
+            f"give the folder that holds {ONE_KIND}/"
+        )
     if classes is None:
         classes = sorted({found.name for annotation in annotations for found in annotation.objects})
         if not classes:
-            hint = f"; JSON is read only as in the aluminium data set, from {ONE_KIND}/<kind>/"
-            hint = hint if any(folder.rglob("*.json")) else ""
-            raise InputError(f"{folder}: no VOC annotation (.xml) in it has an object; nothing to learn from{hint}")
+            raise InputError(f"{folder}: no VOC annotation (.xml) in it has an object; nothing to learn from")
     for annotation in annotations:
         for found in annotation.objects:
             if found.name not in classes:
