@@ -57,8 +57,10 @@ def write_report(
     splits: Splits,
     runs: Sequence[Run],
     experiment: Experiment = CPU,
+    beside_paper: bool = True,
 ) -> dict[str, Any]:
-    """Write both files into `out` and return the content of report.json. `experiment` has the bins and the draws."""
+    """Write both files into `out` and return the content of report.json. `experiment` has the bins and the draws;
+    `beside_paper`: show the paper's figures where the classes are the paper's."""
     classes, targets = splits.test.classes, targets_of(splits.test)
     content: dict[str, Any] = {
         "title": title,
@@ -70,7 +72,7 @@ def write_report(
             "torch": torch.__version__,
             "python": platform.python_version(),
         },
-        "paper": PAPER if set(classes) <= PAPER["AP"]["multiscale"].keys() else {},
+        "paper": PAPER if beside_paper and set(classes) <= PAPER["AP"]["multiscale"].keys() else {},
         "data": data_figures(splits),
         "anchors": {run.network: anchor_figures(splits.train, run.detector.config) for run in runs},
         "seeds": {},
