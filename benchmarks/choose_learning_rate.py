@@ -2,8 +2,9 @@
 
     python benchmarks/choose_learning_rate.py --out runs/rates [--scale cpu] [--steps 600] [--rates 0.0005 0.001 0.002]
 
-Writes benchmarks/results/learning_rates.md and .json; the test part is not looked at. What is chosen goes into
-fasterfpn/engine/experiment.py by hand. A run that is in --out already is not repeated.
+Writes benchmarks/results/learning_rates.md and .json, from all runs of that length in --out; the test part is not
+looked at. What is chosen goes into fasterfpn/engine/experiment.py by hand. A run that is in --out already is not
+repeated.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def main(
     networks: tuple[str, ...] = ("multiscale", "single-scale"),
     seed: int = 0,
 ) -> None:
-    """Train every network at every rate, and write the table.
+    """Train the networks at the rates, and write the table.
 
     Args:
         out: folder for the data, which `reproduce --out` can take over, and the runs.
@@ -44,29 +45,42 @@ def main(
     """
     experiment = SCALES[scale]
     splits = synthetic_data(experiment, out / "data")
-    rows = []
     for network in networks:
-        assert network in NETWORKS, f"{network} is none of {', '.join(NETWORKS)}"
-        row: dict[str, object] = {"network": network}
+        if network not in NETWORKS:
+            raise SystemExit(f"--networks {network}: give some of {', '.join(map(repr, NETWORKS))}")
         for rate in rates:
-            folder = out / f"{network}-{rate:g}-{steps}-{seed}"
-            result = folder / "validation.json"
-            if not result.is_file():
+            folder = out / run_name(network, f"{rate:g}", steps, seed)
+            if not (folder / "validation.json").is_file():
                 config = experiment.config(network, str(out / "data"), seed)
                 training = replace(config.training, steps=steps, learning_rate=rate, validations=1)
                 config = replace(config, training=training)
                 folder.mkdir(parents=True, exist_ok=True)
                 detector = build_detector(config.model, splits.train.classes, seed)
                 outcome = fit(detector, splits, config, folder)
-                write_json(result, {"mAP": outcome.best_mAP, "seconds": outcome.seconds})
-            row[f"mAP at {rate:g} [%]"] = 100 * json.loads(result.read_text())["mAP"]
-            print(row, flush=True)
-        rows.append(row)
+                write_json(folder / "validation.json", {"mAP": outcome.best_mAP, "seconds": outcome.seconds})
+    rows = [row for network in NETWORKS for row in measured(out, network, steps, seed)]
     text = (
         f"mAP at IoU 0.5 on the {len(splits.val)} validation images after {steps} steps, the schedule laid out over "
         f"them; scale {scale}, generator {GENERATOR_HASH}, seed {seed}."
     )
     timing.write_results("learning_rates", "Learning rates of the experiment's networks", text, {"": rows})
+
+
+def run_name(network: str, rate: str, steps: int, seed: int) -> str:
+    """The folder of one run."""
+    return f"{network}-{rate}-{steps}-{seed}"
+
+
+def measured(out: Path, network: str, steps: int, seed: int) -> list[dict[str, object]]:
+    """A row for each rate that `out` holds a run of, by rate: those of earlier calls too."""
+    found = {}
+    for file in out.glob(run_name(network, "*", steps, seed) + "/validation.json"):
+        rate = float(file.parent.name.removeprefix(f"{network}-").removesuffix(f"-{steps}-{seed}"))
+        found[rate] = 100 * json.loads(file.read_text())["mAP"]
+    return [
+        {"network": network, "learning rate": f"{rate:g}", "validation mAP [%]": mAP}
+        for rate, mAP in sorted(found.items())
+    ]
 
 
 if __name__ == "__main__":

@@ -109,6 +109,7 @@ def main(
 
 
 def run_folder(out: Path, seed: int, network: str) -> Path:
+    """Of one network's training with one seed."""
     return out / f"seed-{seed}" / network.replace(" ", "-")
 
 

@@ -99,6 +99,7 @@ def residual_stage(config: BackboneConfig, stage: int) -> nn.Sequential:
 
 
 def initialise(stages: nn.Module) -> None:
+    """Draw the weights to train from scratch with."""
     for module in stages.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # He et al. 2015
