@@ -29,6 +29,7 @@ from fasterfpn.engine.evaluator import detect_all, without_nan
 from fasterfpn.engine.experiment import NETWORKS, SCALES, Experiment
 from fasterfpn.engine.initial_weights import load_initial_weights
 from fasterfpn.engine.results import data_figures, seconds_per_image
+from fasterfpn.engine.resume import RESUME
 from fasterfpn.errors import InputError
 from fasterfpn.models.detector import build_detector
 from fasterfpn.results import Run, write_report
@@ -164,13 +165,11 @@ def synthetic_data(experiment: Experiment, folder: Path) -> Splits:
 
 def whole(path: Path, make: Callable[[Path], None]) -> None:
     """Let `make` write `path`, a file or a folder, under another name, and rename it once it is complete; nothing is
-    done where it exists."""
+    done where it exists. `make` meets what an earlier call that was stopped has left there."""
     if path.exists():
         print(f"{path}: done before", flush=True)
         return
     partial = path.with_name(f".{path.name}.partial")
-    if partial.is_dir():
-        shutil.rmtree(partial)  # of a run that was stopped
     partial.parent.mkdir(parents=True, exist_ok=True)
     print(f"{path}", flush=True)
     make(partial)
@@ -178,11 +177,14 @@ def whole(path: Path, make: Callable[[Path], None]) -> None:
 
 
 def train_one(folder: Path, config: Config, splits: Splits, weights: str | None, device: torch.device) -> None:
-    """One network's run folder."""
+    """One network's run folder; where its training was stopped, the rest of it."""
     detector = build_detector(config.model, splits.train.classes, config.training.seed)
-    if weights is not None:
-        print(load_initial_weights(detector, weights))
-    folder.mkdir()
+    if not (folder / RESUME).exists():
+        if folder.exists():
+            shutil.rmtree(folder)  # stopped too early to go on
+        folder.mkdir()
+        if weights is not None:
+            print(load_initial_weights(detector, weights))
     outcome = fit(detector.to(device), splits, config, folder)
     write_json(folder / "training.json", without_nan(asdict(outcome)))
 

@@ -25,6 +25,7 @@ from fasterfpn.engine.evaluator import detect_all, summary, summary_table, witho
 from fasterfpn.engine.experiment import NETWORKS
 from fasterfpn.engine.initial_weights import load_initial_weights
 from fasterfpn.engine.results import seconds_per_image
+from fasterfpn.engine.resume import RESUME, stopped_config
 from fasterfpn.engine.trainer import Outcome, Trainer
 from fasterfpn.errors import InputError
 from fasterfpn.models.detector import Detector, build_detector
@@ -42,15 +43,21 @@ def train(
     device: str = "cpu",
     weights: str | None = None,
     threads: int | None = None,
+    resume: Path | None = None,
 ) -> None:
-    """Train on `config.data`, report on its test part, and leave everything in the run folder `out`."""
+    """Train on `config.data`, report on its test part, and leave everything in the run folder `out`.
+
+    With `resume`, the folder of a run that was stopped, `config` is that run's and the rest of it is done there.
+    """
     if threads is not None:
         if threads < 1:
             raise InputError(f"--threads {threads}: give 1 or more")
         torch.set_num_threads(threads)
     target = checked_device(device)
+    if resume is not None:
+        config = stopped_config(resume)
     check_new(out)
-    if weights is None and config.model.backbone.norm == "frozen_batch":
+    if weights is None and resume is None and config.model.backbone.norm == "frozen_batch":
         raise InputError(
             "norm frozen_batch cannot train from scratch: give --weights FILE|URL|imagenet, or --norm group"
         )
@@ -71,16 +78,22 @@ def train(
     for part in (splits.train, splits.val, splits.test):
         for index in tqdm(range(len(part)), desc="decode", unit="image", leave=False):
             part[index]  # before anything is written: one that does not decode stops here
-    folder = new_run_folder(out)
+    folder = resume or new_run_folder(out)
     outcome = fit(detector, splits, config, folder)
     report(load_detector(folder, device), splits, config, outcome, folder)
 
 
 def fit(detector: Detector, splits: Splits, config: Config, folder: Path) -> Outcome:
-    """Train in `folder`, which exists: config.json, problems.txt, and what `Trainer` writes."""
+    """Train in `folder`, which exists: config.json, problems.txt, and what `Trainer` writes.
+
+    Where it holds a training that was stopped, go on with that.
+    """
     (folder / "problems.txt").write_text("".join(f"{problem}\n" for problem in splits.problems), encoding="utf-8")
     write_json(folder / "config.json", asdict(config))
     trainer = Trainer(detector, splits, config, folder)
+    if (folder / RESUME).exists():
+        trainer.restore()
+        print(f"{folder}: goes on after step {trainer.budget.done}")
     millions = sum(parameter.numel() for parameter in trainer.parameters) / 1e6
     device, threads = next(detector.parameters()).device, torch.get_num_threads()
     print(f"{folder}: {millions:.1f} M parameters to train on {device}, {threads} threads, {trainer.dtype}")
@@ -147,6 +160,7 @@ def command(preset: Literal["small", "paper"]):
         device: str = "cuda" if torch.cuda.is_available() else "cpu",
         weights: str | None = None,
         threads: int | None = None,
+        resume: Path | None = None,
     ) -> None:
         """Train a detector; without arguments, the small preset on built-in pictures of aluminium profiles.
 
@@ -157,9 +171,14 @@ def command(preset: Literal["small", "paper"]):
             device: cpu, cuda, cuda:1, ...
             weights: a ResNet's or torchvision detector's state dict (file or URL), "imagenet", or an earlier run.
             threads: CPU threads (default: torch's choice).
+            resume: the folder of a run that was stopped: go on there, with its configuration.
         """
-        del preset
-        train(config, out, device, weights, threads)
+        if resume is not None and (out is not None or weights is not None or config != PRESETS[preset]):
+            raise InputError(
+                f"--resume {resume}: goes on with that run's own settings; leave --out, --weights and the "
+                "fields of the configuration away"
+            )
+        train(config, out, device, weights, threads, resume)
 
     return main
 

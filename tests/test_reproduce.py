@@ -13,6 +13,7 @@ import pytest
 from fasterfpn import reproduce
 from fasterfpn.cli import run
 from fasterfpn.data.synthetic import write_voc
+from fasterfpn.engine import trainer
 
 FIGURES = ["Table 2", *(f"Figure {number}" for number in (1, 2, 3, 8, 10, 11, 12, 13))]
 
@@ -99,6 +100,34 @@ def test_what_is_done_is_not_done_again_and_what_is_not_is(finished, tmp_path, m
     assert "multiscale: done before" in capsys.readouterr().out
     before, after = (json.loads((folder / "report.json").read_text())["seeds"]["0"] for folder in (finished, out))
     assert before["gains"] == after["gains"]  # the same seed gives the same network
+
+
+def test_a_training_that_was_stopped_goes_on(finished, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    shutil.rmtree(out / "seed-0" / "multiscale")
+    monkeypatch.setattr(trainer, "RESUME_SECONDS", 0)
+    epoch = trainer.batches_per_epoch
+    monkeypatch.setattr(
+        trainer, "batches_per_epoch", lambda *arguments: 5
+    )  # of 12 steps: not its true length, but soon
+    step = trainer.Trainer.step
+    steps = []
+
+    def stop_at_the_ninth(self, batch):
+        steps.append(self.budget.done)
+        if len(steps) == 9:
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    monkeypatch.setattr(trainer.Trainer, "step", stop_at_the_ninth)
+    assert command("--out", out) != 0
+    assert command("--out", out) == 0
+    assert steps == [0, 1, 2, 3, 4, 5, 6, 7, 8, *range(5, 12)]
+    assert "goes on after step 5" in capsys.readouterr().out
+    monkeypatch.setattr(trainer, "batches_per_epoch", epoch)
+    before, after = (json.loads((folder / "report.json").read_text())["seeds"]["0"] for folder in (finished, out))
+    assert before["gains"] == after["gains"]
 
 
 def test_other_settings_want_another_folder(finished, capsys):

@@ -12,7 +12,7 @@ from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.synthetic import write_voc
 from fasterfpn.engine import trainer as trainer_module
-from fasterfpn.engine.config import SMALL, Config
+from fasterfpn.engine.config import SMALL, Config, config_from_json
 from fasterfpn.engine.evaluator import detect_all
 
 TINY = [
@@ -85,6 +85,29 @@ def test_the_test_part_is_detected_on_once_and_the_steps_that_minutes_made_are_r
     assert written["training"]["steps"] == metrics["training"]["steps"] and written["training"]["minutes"] is None
 
 
+def test_a_stopped_run_is_resumed_with_its_own_settings(trained, tmp_path, monkeypatch):
+    folder, _ = trained
+    config = config_from_json((folder / "run" / "config.json").read_text(), "config.json")
+    monkeypatch.setattr(trainer_module, "RESUME_SECONDS", 0)
+    monkeypatch.setattr(trainer_module, "batches_per_epoch", lambda *arguments: 3)
+    step, out = trainer_module.Trainer.step, tmp_path / "run"
+
+    def stop_at_the_last(self, batch):
+        if self.budget.done == 3:
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(trainer_module.Trainer, "step", stop_at_the_last)
+        train_module.train(config, out=out, threads=1)
+    (out / "own.txt").write_text("not ours")
+    train_module.train(SMALL, threads=1, resume=out)
+    names = {path.name for path in out.iterdir()}
+    assert names == {path.name for path in (folder / "run").iterdir()} | {"own.txt"}
+    mine, whole = (json.loads((run / "metrics.json").read_text())["test"] for run in (out, folder / "run"))
+    assert mine == whole
+
+
 def test_an_earlier_run_starts_another(trained, tmp_path):
     folder, _ = trained
     arguments = ("--data", folder / "data", "--weights", folder / "run", "--out", tmp_path / "second", *TINY)
@@ -106,12 +129,16 @@ def test_an_earlier_run_starts_another(trained, tmp_path):
         (["--data", "data", "--out", "data/JPEGImages/synthetic-000000.jpg"], "exists already"),
         (["--data", "data", "--batch-size", "0"], "batch_size: 0 is out of range"),
         (["--data", "data", "--depth", "17"], "depth"),
+        (["--resume", "run"], "run: holds no resume.safetensors"),
+        (["--resume", "absent"], "absent: holds no resume.safetensors"),
+        (["--resume", "run", "--steps", "9"], "goes on with that run's own settings"),
+        (["--resume", "run", "--out", "other"], "goes on with that run's own settings"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(trained, arguments, message):
     folder, _ = trained
     before = sorted(folder.rglob("*"))
-    tiny = [] if "paper" in arguments else TINY
+    tiny = [] if {"paper", "--resume"} & {*arguments} else TINY
     done = command("train", *tiny, *arguments, cwd=folder)
     assert done.returncode == 2 and message in done.stderr, done.stderr
     assert "Traceback" not in done.stderr

@@ -5,6 +5,7 @@ B images a batch; code of a flip: 0 none, 1 horizontal, 2 vertical, 3 both.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,14 +28,20 @@ class Batch:
 
 
 def training_batches(
-    dataset: LabelledImages, batch_size: int, generator: torch.Generator, workers: int = 0, flips: bool = True
+    dataset: LabelledImages,
+    batch_size: int,
+    generator: torch.Generator,
+    workers: int = 0,
+    flips: bool = True,
+    skip: int = 0,
 ) -> Iterator[Batch]:
     """Batches without end; in each epoch of `batches_per_epoch` of them every image comes once.
 
     Landscape and square images share batches, portrait ones have their own, so that padding stays small; the last
     batch of either kind may be smaller. Each visit draws no, a horizontal, a vertical or both flips with probability
     1/4 (paper, section 4.1). One number is drawn from `generator`, at the call, and everything follows from it in
-    this process: the sequence is the same for any number of `workers`, bit for bit, and whatever else draws.
+    this process: the sequence is the same for any number of `workers`, bit for bit, and whatever else draws. The first
+    `skip` batches are left out, without decoding their images.
 
     Raises ValueError for a batch size below 1 or no images; InputError, in time, for an image that does not decode.
     """
@@ -43,9 +50,10 @@ def training_batches(
     if len(dataset) == 0:
         raise ValueError("dataset must hold at least one image")
     seed = int(torch.randint(2**63 - 1, (), generator=generator))
+    visits = _visits(_orientation_groups(dataset), batch_size, torch.Generator().manual_seed(seed), flips)
     loader = DataLoader(
         _Visits(dataset),
-        batch_sampler=_visits(_orientation_groups(dataset), batch_size, torch.Generator().manual_seed(seed), flips),
+        batch_sampler=itertools.islice(visits, skip, None),
         num_workers=workers,
         collate_fn=_collate,
         generator=torch.Generator().manual_seed(seed),  # else it would draw from the global one

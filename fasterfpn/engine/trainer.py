@@ -1,7 +1,7 @@
 """The training loop (sec. 4): batches in, checkpoints, losses and validation figures out.
 
 A run folder fills with losses.csv (a line every 50 steps, fig. 10), last.safetensors (every epoch and on Ctrl-C),
-model.safetensors (best on validation) and validation.csv.
+model.safetensors (best on validation), validation.csv and, until the training is done, resume.safetensors.
 
 A step is one batch of `batch_size` images and one move of the optimiser; steps count from 1 once they are done.
 """
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,18 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from fasterfpn.data import LabelledImages, Splits, training_batches
+from fasterfpn.data import Splits, training_batches
 from fasterfpn.data.batches import Batch, batches_per_epoch
 from fasterfpn.engine.checkpoint import BEST, LAST, save_checkpoint
 from fasterfpn.engine.config import Config, TrainingConfig
 from fasterfpn.engine.evaluator import detect_all, summary
 from fasterfpn.engine.precision import training_dtype
+from fasterfpn.engine.resume import RESUME, Progress, restore_training, save_training
 from fasterfpn.engine.schedule import Budget, learning_rate
 from fasterfpn.errors import InputError
 from fasterfpn.models import Detector
 
+RESUME_SECONDS = 60  # at least, between two writings of resume.safetensors: it is three times as large as the weights
 LOSSES = ("total_loss", "rpn_cls_loss", "rpn_loc_loss", "roi_cls_loss", "roi_loc_loss")
 
 
@@ -43,13 +46,16 @@ class Outcome:
 
 
 class Trainer:
-    """One run over `splits.train`, judged on `splits.val`, written into `folder`."""
+    """One run over `splits.train`, judged on `splits.val`, written into `folder`.
+
+    After `restore`, it makes the rest of a run that was stopped there: the same steps, bit for bit.
+    """
 
     def __init__(self, detector: Detector, splits: Splits, config: Config, folder: Path) -> None:
         self.detector = detector
         self.config = config
         self.folder = folder
-        self.validation: LabelledImages = splits.val
+        self.images, self.validation = splits.train, splits.val
         settings = config.training
         self.device = next(detector.parameters()).device
         self.dtype = training_dtype(settings.precision, self.device)
@@ -57,22 +63,19 @@ class Trainer:
         self.optimizer = build_optimizer(detector, settings)
         self.steps_per_epoch = batches_per_epoch(splits.train, settings.batch_size)
         self.budget = Budget(settings, self.steps_per_epoch, settings.validations * len(splits.val))
-        generator = torch.Generator().manual_seed(settings.seed)
-        self.batches: Iterator[Batch] = training_batches(
-            splits.train, settings.batch_size, generator, config.data.workers, config.data.flip
-        )
-        self.best_step, self.best_mAP = 0, -math.inf
+        self.seconds, self.best_step, self.best_mAP = 0.0, 0, -math.inf
+        self.saved = time.monotonic()
+        self.log = LossLog(folder / "losses.csv", settings.log_every)
 
     def run(self) -> Outcome:
         """Train to the end of the budget. On Ctrl-C the last weights are saved before the interrupt goes on."""
         self.detector.train()
-        with (
-            LossLog(self.folder / "losses.csv", self.config.training.log_every) as log,
-            tqdm(desc="train", unit="step") as bar,
-        ):
+        batches = self.remaining_batches()
+        with self.log as log, tqdm(desc="train", unit="step", initial=self.budget.done) as bar:
+            self.bar = bar
             try:
                 while self.budget.total is None or self.budget.done < self.budget.total:
-                    batch, number = next(self.batches), self.budget.done + 1
+                    batch, number = next(batches), self.budget.done + 1
                     try:
                         losses = self.step(batch)
                         self.count_step()
@@ -83,11 +86,21 @@ class Trainer:
                         raise self.diverged(number, batch, error) from error
             except KeyboardInterrupt:
                 self.save(LAST)
-                tqdm.write(f"stopped after {self.budget.done} steps; weights saved in {self.folder / LAST}")
+                more = "; --resume goes on" if (self.folder / RESUME).exists() else ""
+                tqdm.write(f"stopped after {self.budget.done} steps; weights saved in {self.folder / LAST}{more}")
                 raise
-            seconds = bar.format_dict["elapsed"]
+            seconds = self.elapsed()
         self.save(LAST)
+        (self.folder / RESUME).unlink(missing_ok=True)
         return Outcome(self.budget.done, seconds, self.best_step, self.best_mAP)
+
+    def remaining_batches(self) -> Iterator[Batch]:
+        """The sequence that the seed gives, without those of the steps already done."""
+        training, data = self.config.training, self.config.data
+        generator = torch.Generator().manual_seed(training.seed)
+        return training_batches(
+            self.images, training.batch_size, generator, data.workers, data.flip, skip=self.budget.done
+        )
 
     def step(self, batch: Batch) -> dict[str, float]:
         """One step of the optimiser on one batch; returns its losses.
@@ -138,18 +151,34 @@ class Trainer:
         )
 
     def milestones(self) -> None:
-        """After a step: the epoch's checkpoint, and the validation where one of them is due."""
+        """After a step: the validation where one is due; the epoch's checkpoint, and what going on would need."""
         done, total = self.budget.done, self.budget.total
+        if total is not None:
+            count = self.config.training.validations
+            if done in {max(1, round(total * number / count)) for number in range(1, count + 1)}:
+                self.validate()
         if done % self.steps_per_epoch == 0:
             self.save(LAST)
-        if total is None:
-            return
-        due = [
-            max(1, round(total * (count + 1) / self.config.training.validations))
-            for count in range(self.config.training.validations)
-        ]
-        if done in due:
-            self.validate()
+            if total is not None and time.monotonic() - self.saved >= RESUME_SECONDS:
+                self.save_progress()
+
+    def save_progress(self) -> None:
+        """Write resume.safetensors of this moment, which is after a whole step."""
+        done = Progress(self.budget.done, self.elapsed(), self.best_step, self.best_mAP, tuple(self.log.window))
+        save_training(self.folder / RESUME, self.detector, self.optimizer, self.config, done)
+        self.saved = time.monotonic()
+
+    def restore(self) -> None:
+        """Back to where resume.safetensors was written; what the two tables hold from later steps is dropped."""
+        done = restore_training(self.folder / RESUME, self.detector, self.optimizer, self.config)
+        self.budget.done, self.seconds = done.step, done.seconds
+        self.best_step, self.best_mAP = done.best_step, done.best_mAP
+        self.log.go_on(done.step, done.losses)
+        keep_rows(self.folder / "validation.csv", lambda step: step <= done.step)
+
+    def elapsed(self) -> float:
+        """Seconds of training so far, those before a stop included."""
+        return self.seconds + self.bar.format_dict["elapsed"]
 
     def validate(self) -> None:
         """mAP on the validation part; its weights are kept where they are the best so far.
@@ -207,11 +236,18 @@ class LossLog:
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
         self.window: list[dict[str, float]] = []
+        self.fresh = True
+
+    def go_on(self, step: int, window: Sequence[dict[str, float]]) -> None:
+        """Keep the whole lines up to `step`; `window` are the losses since the last of them."""
+        keep_rows(self.path, lambda row: row <= step and row % self.every == 0)
+        self.window, self.fresh = list(window), False
 
     def __enter__(self) -> LossLog:
-        self.file = self.path.open("w", newline="")
+        self.file = self.path.open("w" if self.fresh else "a", newline="")
         self.writer = csv.writer(self.file)
-        self.writer.writerow(["step", "epoch", "learning_rate", *LOSSES])
+        if self.fresh:
+            self.writer.writerow(["step", "epoch", "learning_rate", *LOSSES])
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -231,3 +267,11 @@ class LossLog:
         self.writer.writerow([*self.latest, *(f"{mean:.5f}" for mean in means)])
         self.file.flush()
         self.window.clear()
+
+
+def keep_rows(path: Path, keep: Callable[[int], bool]) -> None:
+    """Drop the lines of a table, where there is one, whose step is not to be kept; the heading stays."""
+    if path.exists():
+        head, *rows = path.read_text().splitlines()
+        kept = [head, *(row for row in rows if keep(int(row.split(",")[0])))]
+        path.write_text("\n".join(kept) + "\n")

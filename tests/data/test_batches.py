@@ -118,6 +118,27 @@ def files(make, tmp_path):
     return DetectionDataset(samples, ["dent"])
 
 
+@given(sizes, st.integers(1, 3), st.integers(0, 9), st.integers(0, 9))
+def test_skipping_leaves_out_the_first_batches_without_decoding_them(sizes, batch_size, skip, seed):
+    decoded = []
+
+    class Watched(Numbered):
+        def __getitem__(self, index):
+            decoded.append(index)
+            return super().__getitem__(index)
+
+    def batches(**options):
+        return training_batches(Watched(sizes), batch_size, torch.Generator().manual_seed(seed), **options)
+
+    whole = list(itertools.islice(batches(), skip + 3))
+    decoded.clear()
+    rest = list(itertools.islice(batches(skip=skip), 3))
+    assert len(decoded) == sum(len(batch.images) for batch in rest)
+    for expected, batch in zip(whole[skip:], rest, strict=True):
+        assert batch.names == expected.names
+        assert all(map(torch.equal, batch.images, expected.images))
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_batches_do_not_depend_on_the_workers(files, workers):
     alone, beside = (epochs(files, 2, 3, workers=count) for count in (0, workers))

@@ -163,8 +163,8 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(tmp_path)
 @pytest.mark.parametrize("flip", [True, False])
 def test_the_configuration_decides_about_flips(tmp_path, monkeypatch, flip):
     called = []
-    monkeypatch.setattr(trainer_module, "training_batches", lambda *arguments: called.append(arguments))
-    make_trainer(dataclasses.replace(make_config(), data=DataConfig(flip=flip)), tmp_path)
+    monkeypatch.setattr(trainer_module, "training_batches", lambda *arguments, **_: called.append(arguments))
+    make_trainer(dataclasses.replace(make_config(), data=DataConfig(flip=flip)), tmp_path).remaining_batches()
     assert called[0][-1] is flip
 
 

@@ -1,0 +1,128 @@
+"""A training that is stopped and goes on ends as if it had not been stopped, bit for bit; damaged files are refused."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from test_training import CLASSES, Squares, make_config, make_trainer, splits
+
+from fasterfpn.engine import trainer as trainer_module
+from fasterfpn.engine.checkpoint import BEST, LAST, read_checkpoint
+from fasterfpn.engine.resume import RESUME, stopped_config
+from fasterfpn.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def written_after_every_epoch(monkeypatch):
+    monkeypatch.setattr(trainer_module, "RESUME_SECONDS", 0)
+
+
+class Interrupting(Squares):
+    """Ctrl-C, as it were, once so many images were seen."""
+
+    def __init__(self, count, images):
+        super().__init__(count)
+        self.left = images
+
+    def __getitem__(self, index):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return super().__getitem__(index)
+
+
+def stopped(config, folder, images):
+    """Train until `images` were seen; an epoch has 8, in 4 steps."""
+    folder.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(config, folder, dataclasses.replace(splits(8), train=Interrupting(8, images))).run()
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("images", [9, 16, 21])  # in the second epoch, at its end, in the third
+def test_a_stopped_run_ends_like_one_that_was_not(tmp_path, optimizer, images):
+    config = make_config(steps=14, optimizer=optimizer, validations=5, log_every=3)
+    (tmp_path / "whole").mkdir()
+    expected = make_trainer(config, tmp_path / "whole", splits(8)).run()
+    stopped(config, tmp_path / "parts", images)
+    trainer = make_trainer(config, tmp_path / "parts", splits(8))
+    trainer.restore()
+    assert trainer.budget.done == (4 if images < 16 else 8)
+    torch.rand(3)
+    outcome = trainer.run()
+    assert dataclasses.replace(outcome, seconds=expected.seconds) == expected
+    for name in ("losses.csv", "validation.csv"):
+        assert (tmp_path / "parts" / name).read_text() == (tmp_path / "whole" / name).read_text()
+    for name in (BEST, LAST):
+        one, other = (read_checkpoint(tmp_path / folder / name) for folder in ("whole", "parts"))
+        assert one.step == other.step and one.weights.keys() == other.weights.keys()
+        assert all(torch.equal(one.weights[key], other.weights[key]) for key in one.weights)
+    assert not list(tmp_path.rglob(RESUME + "*"))  # a finished training has nothing to go on with
+
+
+def test_the_seconds_before_the_stop_count(tmp_path):
+    stopped(make_config(steps=8), tmp_path / "run", 12)
+    trainer = make_trainer(make_config(steps=8), tmp_path / "run", splits(8))
+    trainer.restore()
+    assert trainer.seconds > 0 and trainer.run().seconds > trainer.seconds
+
+
+def test_it_is_not_written_more_often_than_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "RESUME_SECONDS", 3600)
+    stopped(make_config(steps=8), tmp_path / "run", 12)
+    assert not (tmp_path / "run" / RESUME).exists()
+
+
+def rewrite(path, change):
+    """Pass the file's tensors and metadata through `change`, which may replace entries of both."""
+    with safe_open(path, "pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(tensors, metadata)
+    save_file(tensors, path, metadata)
+
+
+def first(tensors, start):
+    return next(name for name in sorted(tensors) if name.startswith(start) and tensors[name].dim() > 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensors, _: tensors.update({first(tensors, "optimizer."): torch.zeros(1)}), "damaged .*another shape"),
+        (lambda tensors, _: tensors.update({first(tensors, "weights."): torch.zeros(1)}), "damaged .*size mismatch"),
+        (lambda tensors, _: tensors.pop(first(tensors, "weights.")), "damaged .*Missing key"),
+        (lambda tensors, _: tensors.pop("generator"), "damaged .*generator"),
+        (lambda tensors, _: tensors.update({"optimizer.99999.exp_avg": torch.zeros(1)}), "damaged"),
+        (lambda tensors, _: tensors.update({"optimizer.exp_avg": torch.zeros(1)}), "damaged"),
+        (lambda _, metadata: metadata.pop("progress"), "damaged .*progress"),
+        (lambda _, metadata: metadata.update(progress="[]"), "damaged"),
+        (lambda _, metadata: metadata.update(progress='{"step": 1}'), "damaged"),
+        (lambda _, metadata: metadata.update(progress=metadata["progress"].replace('"step": 4', '"step": -4')), "-4"),
+        (lambda _, metadata: metadata.update(format="fasterfpn"), "not a training of this program"),
+        (lambda _, metadata: metadata.update(config="{"), "its configuration does not fit"),
+        (lambda _, metadata: metadata.update(classes=json.dumps(CLASSES[:1])), "other classes"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, message):
+    stopped(make_config(steps=8), tmp_path / "run", 12)
+    rewrite(tmp_path / "run" / RESUME, change)
+    with pytest.raises(InputError, match=message) as refused:
+        make_trainer(make_config(steps=8), tmp_path / "run", splits(8)).restore()
+    assert RESUME in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_another_configuration_a_torn_file_and_an_absent_one_are_refused(tmp_path):
+    stopped(make_config(steps=8), tmp_path / "run", 12)
+    assert stopped_config(tmp_path / "run") == make_config(steps=8)
+    with pytest.raises(InputError, match="another configuration"):
+        make_trainer(make_config(steps=9), tmp_path / "run", splits(8)).restore()
+    path = tmp_path / "run" / RESUME
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match="not a readable safetensors file"):
+        stopped_config(tmp_path / "run")
+    path.unlink()
+    with pytest.raises(InputError, match=f"holds no {RESUME}"):
+        stopped_config(tmp_path / "run")
