@@ -36,6 +36,18 @@ def trained(tmp_path_factory):
     return folder, done.stdout
 
 
+def small_config(data, **training):
+    """As TINY, for calls within this process."""
+    small = SMALL.model
+    model = replace(
+        small,
+        image=replace(small.image, image_min_side=64, image_max_side=96),
+        backbone=replace(small.backbone, width=16, pyramid_channels=16),
+        box=replace(small.box, box_hidden=16),
+    )
+    return Config(model, DataConfig(data=data), replace(SMALL.training, batch_size=2, validations=2, **training))
+
+
 def test_a_run_leaves_its_report(trained):
     folder, output = trained
     names = {path.name for path in (folder / "run").iterdir()}
@@ -70,19 +82,22 @@ def test_the_test_part_is_detected_on_once_and_the_steps_that_minutes_made_are_r
     splits = []
     monkeypatch.setattr(train_module, "open_source", lambda config: splits.append(open_source(config)) or splits[0])
     write_voc(tmp_path / "data", 12, seed=5, size=(64, 96), workers=1, progress=False)
-    small = SMALL.model
-    model = replace(
-        small,
-        image=replace(small.image, image_min_side=64, image_max_side=96),
-        backbone=replace(small.backbone, width=16, pyramid_channels=16),
-        box=replace(small.box, box_hidden=16),
-    )
-    training = replace(SMALL.training, minutes=0.01, batch_size=2, validations=2)
-    config = Config(model, DataConfig(data=str(tmp_path / "data")), training)
+    config = small_config(str(tmp_path / "data"), minutes=0.01)
     train_module.train(config, out=tmp_path / "run")
     assert [part is splits[0].test for part in parts] == [False, True]  # 25 steps, the fewest: one validation
     written, metrics = (json.loads((tmp_path / "run" / f"{name}.json").read_text()) for name in ("config", "metrics"))
     assert written["training"]["steps"] == metrics["training"]["steps"] and written["training"]["minutes"] is None
+
+
+@pytest.mark.parametrize("data", ["synthetic", "folder"])
+def test_the_papers_figures_stand_beside_its_own_kind_of_image_only(data, monkeypatch, tmp_path):
+    write_voc(tmp_path / "folder", 12, seed=5, size=(64, 96), workers=1, progress=False)
+    few = open_source(DataConfig(data=str(tmp_path / "folder")))  # instead of the hundreds of built-in images
+    monkeypatch.setattr(train_module, "open_source", lambda config: few)
+    name = data if data == "synthetic" else str(tmp_path / data)
+    train_module.train(small_config(name, steps=4), out=tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert bool(report["paper"]) == (data != "synthetic")
 
 
 def test_a_stopped_run_is_resumed_with_its_own_settings(trained, tmp_path, monkeypatch):

@@ -33,8 +33,12 @@ ENGLISH_NAMES = {chinese: english for english, chinese in CHINESE_NAMES.items()}
 
 
 def original_root(folder: Path) -> Path | None:
-    """The folder with the data set's subfolders: `folder` itself or its only subfolder; None for another layout."""
+    """The folder with the data set's subfolders: `folder` itself or its only subfolder; None for another layout.
+
+    What a Mac leaves beside an unpacked folder (`__MACOSX`, hidden folders) is no subfolder.
+    """
     below = [path for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
+    below = [path for path in below if path.name != "__MACOSX" and not path.name.startswith(".")]
     for root in (folder, *(below if len(below) == 1 else ())):
         if (root / ONE_KIND).is_dir() or (root / SEVERAL_KINDS).is_dir():
             return root

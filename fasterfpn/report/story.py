@@ -10,7 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
+from fasterfpn.data.dataset import LabelledImages
 from fasterfpn.data.splits import Splits
+from fasterfpn.models.config import DetectorConfig
 from fasterfpn.models.detector import Detector
 from fasterfpn.report import charts, pictures
 from fasterfpn.report.curves import loss_figure, read_losses
@@ -36,16 +38,25 @@ def report_page(content: Numbers, splits: Splits, shown: Mapping[str, Shown], la
     for line in content["notes"]:
         page.text(line)
     seed, first = next(iter(content["seeds"].items()))
-    networks, paper = first["networks"], content["paper"]
+    networks = first["networks"]
     if len(content["seeds"]) > 1:
         page.text(f"Pictures, curves and the charts are those of seed {seed}; the tables hold all seeds.")
 
+    _results(page, content, networks)
+    _data(page, content, splits, labels, next(iter(shown.values())).detector.config)
+    _training(page, networks, shown)
+    _detections(page, content, splits.test, networks, shown)
+    _mistakes(page, splits.test, networks)
+    return page.html()
+
+
+def _results(page: Page, content: Numbers, networks: Numbers) -> None:
     page.heading("Results")
     _table_2(page, content)
-    if first["gains"]:
+    if next(iter(content["seeds"].values()))["gains"]:
         _gains(page, content)
     page.chart(
-        charts.ap_by_class(networks, paper.get("AP", {}).get("multiscale", {})),
+        charts.ap_by_class(networks, content["paper"].get("AP", {}).get("multiscale", {})),
         "Figure 11",
         "Average precision of each type at IoU 0.5; the lines are 95 % intervals over test images.",
     )
@@ -62,6 +73,8 @@ def report_page(content: Numbers, splits: Splits, shown: Mapping[str, Shown], la
         "Precision over recall of each type, as the envelope whose area is the average precision.",
     )
 
+
+def _data(page: Page, content: Numbers, splits: Splits, labels: Sequence[Tensor], config: DetectorConfig) -> None:
     page.heading("Data")
     page.pictures(pictures.examples(splits.train, labels), "Figure 1", "One training image of each type.")
     page.chart(charts.class_counts(content["data"]), "Figure 2", "Images that show each type, in the three parts.")
@@ -71,7 +84,6 @@ def report_page(content: Numbers, splits: Splits, shown: Mapping[str, Shown], la
         "Figure 3",
         "Augmentation: every visit of an image draws one of these four.",
     )
-    config = next(iter(shown.values())).detector.config
     page.pictures(
         pictures.anchors(splits.train, example, config),
         "Figure 8",
@@ -87,42 +99,45 @@ def report_page(content: Numbers, splits: Splits, shown: Mapping[str, Shown], la
             f"any shape: {reach}, of {anchors['objects']}.",
         )
 
+
+def _training(page: Page, networks: Numbers, shown: Mapping[str, Shown]) -> None:
     page.heading("Training")
     losses = {name: read_losses(one.folder / "losses.csv") for name, one in shown.items()}
     page.chart(loss_figure(losses, (10, 4.6)), "Figure 10", "The total loss and its four parts over training.")
     page.chart(charts.validation_curves(networks), "Beyond the paper", "mAP on the validation part over training.")
 
+
+def _detections(
+    page: Page, content: Numbers, test: LabelledImages, networks: Numbers, shown: Mapping[str, Shown]
+) -> None:
     page.heading("Detections")
     found = {name: one.detections for name, one in shown.items()}
+    detectors = {name: one.detector for name, one in shown.items()}
+    score, images = content["shown"]["score"], content["shown"]["images"]
     cell = "22rem" if len(shown) == 2 else "15rem"  # so that the networks stand beside each other
-    for kind, indices in content["shown"]["images"].items():
+    for kind, indices in images.items():
         if indices:
-            score = content["shown"]["score"]
-            drawn = pictures.detections(splits.test, indices, found, score)
             text = f"Detections with a confidence of {score} or more on test images of {kind}."
-            page.pictures(drawn, "Figure 12", text, cell)
+            page.pictures(pictures.detections(test, indices, found, score), "Figure 12", text, cell)
     page.pictures(
-        pictures.saliency_maps(
-            splits.test, content["shown"]["images"]["one type"], {name: one.detector for name, one in shown.items()}
-        ),
+        pictures.saliency_maps(test, images["one type"], detectors),
         "Figure 13",
         "Saliency: image, gradient of the class with respect to the pixels, and both together.",
         cell="22rem",
     )
     _saliency_table(page, networks)
+
+
+def _mistakes(page: Page, test: LabelledImages, networks: Numbers) -> None:
     page.heading("Mistakes")
+    kinds = (
+        ("misses", pictures.TRUTH, "objects found with the least confidence, or not at all (0.00), and what was said"),
+        ("false_alarms", GREEN, "wrong detections with the most confidence, and what is"),
+    )
     for name, network in networks.items():
-        for key, colour, text in (
-            (
-                "misses",
-                pictures.TRUTH,
-                "objects found with the least confidence, or not at all (0.00), and what was said there instead",
-            ),
-            ("false_alarms", GREEN, "wrong detections with the most confidence, and what is there"),
-        ):
-            crops = pictures.mistakes(splits.test, network[key], colour)
-            page.pictures(crops, "Beyond the paper", f"The {name} network's {text}.", cell="9rem")
-    return page.html()
+        for key, colour, text in kinds:
+            crops = pictures.mistakes(test, network[key], colour)
+            page.pictures(crops, "Beyond the paper", f"The {name} network's {text} there.", cell="9rem")
 
 
 def _table_2(page: Page, content: Numbers) -> None:

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fasterfpn.data.labelme import CHINESE_NAMES, NO_DEFECT, ONE_KIND, SEVERAL_KINDS, read_original, write_labelme
+from fasterfpn.data.labelme import (
+    CHINESE_NAMES,
+    NO_DEFECT,
+    ONE_KIND,
+    SEVERAL_KINDS,
+    original_root,
+    read_original,
+    write_labelme,
+)
 from fasterfpn.data.splits import _draw_missing, largest_remainder, open_data
 from fasterfpn.data.synthetic_defects import ALUMINIUM_CLASSES
 from fasterfpn.data.voc import VocImage
@@ -47,6 +55,9 @@ def test_reads_what_was_written_by_the_english_names(original):
     assert target["boxes"].tolist() == [[2, 3, 32, 20]] and not target["difficult"].any()
     names = [sample.image.name for sample in splits.train.samples]
     assert "漏底,脏点0.jpg" in names and not any(NO_DEFECT in str(sample.image) for sample in splits.train.samples)
+    (original.parent / "__MACOSX" / "guangdong").mkdir(parents=True)  # as a Mac's archives unpack
+    (original.parent / ".cache").mkdir()
+    assert original_root(original.parent) == original_root(original) == original
     again = open_data(original, test_fraction=0.25, validation_fraction=0.25)
     assert [sample.image for sample in again.test.samples] == [sample.image for sample in splits.test.samples]
 
