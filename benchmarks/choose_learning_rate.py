@@ -36,7 +36,7 @@ def main(
     """Train the networks at the rates, and write the table.
 
     Args:
-        out: folder for the data, which `reproduce --out` can take over, and the runs.
+        out: folder for the data and the runs.
         scale: as in reproduce.
         steps: of each run; the schedule is laid out over them.
         rates: highest learning rates to try.

@@ -54,14 +54,16 @@ def judge(out: Path, test: LabelledImages, seed: int) -> dict[str, Any]:
                 detections, targets, factors, test.classes, CPU.short_sides, CPU.draws
             )
             figures[network] = {name: content[name] for name in KEPT}
-    others = {name: some for name, some in samples.items() if name != BASE}
+    others = {name: some for name, some in samples.items() if BASE in samples and name != BASE}
     gains = {name: gain_figures(some, samples[BASE], test.classes) for name, some in others.items()}
     return {"networks": figures, "gains": gains}
 
 
 def with_bounds(entry: dict[str, float | None]) -> str:
-    """An interval's figures in per cent."""
-    return "{value:.1f} [{low:.1f}, {high:.1f}]".format(**{name: 100 * (one or 0) for name, one in entry.items()})
+    """An interval's figures in per cent; "-" where there is nothing to measure."""
+    if entry["value"] is None:
+        return "-"
+    return "{value:.1f} [{low:.1f}, {high:.1f}]".format(**{name: 100 * one for name, one in entry.items()})
 
 
 def main(out: tyro.conf.Positional[Path], images: int = 2000, data_seed: int = 1000) -> None:

@@ -47,7 +47,7 @@ def write_json(path: Path, content: object) -> None:
     """Write JSON; an existing file is replaced only by a whole one. Raises `InputError` where it cannot be written."""
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         os.replace(partial, path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); give another path") from error

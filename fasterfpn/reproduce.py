@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from fasterfpn.engine.detections import load_detections, save_detections
 from fasterfpn.engine.evaluator import detect_all, without_nan
 from fasterfpn.engine.experiment import NETWORKS, SCALES, Experiment
 from fasterfpn.engine.initial_weights import load_initial_weights
-from fasterfpn.engine.results import data_figures, seconds_per_image
+from fasterfpn.engine.results import data_figures, measured_speed
 from fasterfpn.engine.resume import RESUME
 from fasterfpn.errors import InputError
 from fasterfpn.models.detector import build_detector
@@ -81,7 +82,7 @@ def main(
         data = str(Path(data).resolve())
         splits = checked_data(data)
     record = experiment.record() | {"scale": scale, "data": data, "weights": weights}
-    record |= {"generator": GENERATOR_HASH} if data == "synthetic" else {}
+    record |= {"generator": GENERATOR_HASH} if data == "synthetic" else {"parts": splits.digest()}
     begin(out, record)
     if data == "synthetic":
         splits = synthetic_data(experiment, out / "data")
@@ -98,14 +99,15 @@ def main(
     for seed in range(first_seed, first_seed + seeds):
         for network in networks:
             folder = run_folder(out, seed, network)
-            training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-            detections, seconds = load_detections(folder / "detections.safetensors")
-            runs.append(Run(network, seed, folder, load_detector(folder, device), detections, seconds, training))
-    title = "Multiscale and single-scale Faster R-CNN on aluminium-profile defects"
+            training = read_json(folder / "training.json")
+            detections, speed = load_detections(folder / "detections.safetensors")
+            runs.append(Run(network, seed, folder, load_detector(folder, device), detections, speed, training))
+    title = f"Multiscale and single-scale Faster R-CNN on {len(splits.test.classes)} kinds of defect"
     content = write_report(out, title, notes(experiment, record), record, splits, runs, experiment)
     for seed, entry in content["seeds"].items():
         for name, one in entry["networks"].items():
-            print(f"seed {seed}, {name}: mAP {100 * (one['mAP']['value'] or 0):.1f} %")
+            value = one["mAP"]["value"]
+            print(f"seed {seed}, {name}: mAP {'-' if value is None else f'{100 * value:.1f} %'}")
     print(f"{out / 'report.html'}, and every number in {out / 'report.json'}")
 
 
@@ -119,10 +121,7 @@ def begin(out: Path, record: dict[str, Any]) -> None:
     path = out / "experiment.json"
     record = json.loads(json.dumps(record))
     if path.is_file():
-        try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); give another --out") from error
+        earlier = read_json(path)
         changed = [key for key in sorted(record.keys() | earlier.keys()) if record.get(key) != earlier.get(key)]
         if changed:
             raise InputError(f"--out {out}: was begun with other settings ({', '.join(changed)}); give a new folder")
@@ -134,6 +133,17 @@ def begin(out: Path, record: dict[str, Any]) -> None:
     except OSError as error:
         raise InputError(f"--out {out}: cannot be made ({error.strerror})") from error
     write_json(path, record)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What an earlier call wrote. Raises `InputError` where it is not that."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("no JSON object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); remove {path.parent}, or give another --out") from error
+    return content
 
 
 def checked_data(data: str) -> Splits:
@@ -185,20 +195,29 @@ def train_one(folder: Path, config: Config, splits: Splits, weights: str | None,
         folder.mkdir()
         if weights is not None:
             print(load_initial_weights(detector, weights))
-    outcome = fit(detector.to(device), splits, config, folder)
-    write_json(folder / "training.json", without_nan(asdict(outcome)))
+    try:
+        outcome = fit(detector.to(device), splits, config, folder)
+    except KeyboardInterrupt:
+        print("the same command goes on from there", file=sys.stderr)
+        raise
+    said = {"threads": torch.get_num_threads(), "device": str(device)}
+    write_json(folder / "training.json", without_nan(asdict(outcome)) | said)
+    (folder / RESUME).unlink(missing_ok=True)
 
 
 def detect(file: Path, folder: Path, splits: Splits, device: torch.device) -> None:
     """The test part's detections, and the time for one image."""
     detector = load_detector(folder, device)
-    seconds = seconds_per_image(detector, splits.test)
-    save_detections(file, detect_all(detector, splits.test)[0], seconds)
+    speed = measured_speed(detector, splits.test)
+    save_detections(file, detect_all(detector, splits.test)[0], speed)
 
 
 def notes(experiment: Experiment, record: dict[str, Any]) -> list[str]:
     """What a reader must know before the figures."""
-    said = ["After Wei and Bi, Materials 2019, 12, 1681. Both networks differ in architecture and learning rate only."]
+    said = [
+        "After Wei and Bi, Materials 2019, 12, 1681. The networks differ in architecture and learning rate, and the "
+        "single-scale one's one level hands as many proposals to NMS as the five of a pyramid."
+    ]
     if record["data"] == "synthetic":
         height, width = experiment.image_size
         said.append(

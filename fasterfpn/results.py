@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,13 @@ from torch import Tensor
 from fasterfpn.cli import write_json
 from fasterfpn.data.dataset import LabelledImages
 from fasterfpn.data.splits import Splits
-from fasterfpn.engine.detections import NAMES
+from fasterfpn.engine.detections import NAMES, Speed
 from fasterfpn.engine.evaluator import without_nan
 from fasterfpn.engine.experiment import BASE, CPU, PAPER, Experiment
 from fasterfpn.engine.results import (
     anchor_figures,
     data_figures,
     gain_figures,
-    loss_figures,
     network_figures,
     saliency_figures,
     size_factors,
@@ -30,6 +29,7 @@ from fasterfpn.engine.results import (
     validation_figures,
 )
 from fasterfpn.models.detector import Detector
+from fasterfpn.report.curves import read_losses
 from fasterfpn.report.pictures import chosen
 from fasterfpn.report.story import Shown, report_page
 
@@ -38,14 +38,14 @@ SHOWN, SHOWN_SCORE = 4, 0.5
 
 @dataclass(frozen=True)
 class Run:
-    """A trained network, its folder, its detections on the test part, seconds an image, and how its training went."""
+    """A trained network, its folder, its detections on the test part and their speed, and how its training went."""
 
     network: str
     seed: int
     folder: Path
     detector: Detector
     detections: Sequence[Mapping[str, Tensor]]
-    seconds: float
+    speed: Speed
     training: Mapping[str, Any]
 
 
@@ -72,7 +72,7 @@ def write_report(
             "torch": torch.__version__,
             "python": platform.python_version(),
         },
-        "paper": PAPER if beside_paper and set(classes) <= PAPER["AP"]["multiscale"].keys() else {},
+        "paper": PAPER if beside_paper and set(classes) == PAPER["AP"]["multiscale"].keys() else {},
         "data": data_figures(splits),
         "anchors": {run.network: anchor_figures(splits.train, run.detector.config) for run in runs},
         "seeds": {},
@@ -87,11 +87,10 @@ def write_report(
             experiment.short_sides,
             experiment.draws,
         )
-        figures |= {
-            "seconds_per_image": run.seconds,
+        figures |= asdict(run.speed) | {
             "parameters": sum(weight.numel() for weight in run.detector.parameters()),
             "training": run.training,
-            "losses": loss_figures(run.folder),
+            "losses": {name: values.tolist() for name, values in read_losses(run.folder / "losses.csv").items()},
             "validation": validation_figures(run.folder),
             "saliency": saliency_figures(run.detector, splits.test, run.seed) if len(runs) > 1 else [],
         }
@@ -102,11 +101,12 @@ def write_report(
         entry["gains"] = {name: gain_figures(samples[seed][name], samples[seed][BASE], classes) for name in others}
     first = [run for run in runs if run.seed == runs[0].seed]
     content["shown"] = shown_figures(splits.test, first)
-    shown = {run.network: Shown(run.folder, run.detector, run.detections) for run in first}
+    content = without_nan(content)
+    shown = {run.network: Shown(run.detector, run.detections) for run in first}
     page = report_page(content, splits, shown, [target["labels"] for target in targets_of(splits.train)])
-    write_json(out / "report.json", without_nan(content))
+    write_json(out / "report.json", content)
     partial = out / ".report.html.partial"
-    partial.write_text(page, encoding="utf-8")
+    partial.write_text(page, encoding="utf-8", errors="replace")  # a file's name may be no UTF-8
     os.replace(partial, out / "report.html")
     return content
 
@@ -115,9 +115,9 @@ def shown_figures(dataset: LabelledImages, runs: Sequence[Run]) -> dict[str, Any
     """Which test images the page shows (figure 12), and the detections drawn on them."""
     labels = [target["labels"] for target in targets_of(dataset)]
     images = {"one type": chosen(labels, False, SHOWN), "several types": chosen(labels, True, SHOWN)}
-    drawn = {}
+    drawn = []
     for index in [index for indices in images.values() for index in indices]:
-        drawn[dataset.image_name(index)] = {
+        found = {
             run.network: [
                 {"class": dataset.classes[label - 1], "score": score, "box": box}
                 for box, label, score in zip(*(run.detections[index][name].tolist() for name in NAMES), strict=True)
@@ -125,4 +125,5 @@ def shown_figures(dataset: LabelledImages, runs: Sequence[Run]) -> dict[str, Any
             ]
             for run in runs
         }
+        drawn.append({"index": index, "name": dataset.image_name(index), "detections": found})
     return {"score": SHOWN_SCORE, "images": images, "detections": drawn}

@@ -10,7 +10,7 @@ from typing import Literal
 from PIL import Image
 
 from fasterfpn.cli import run
-from fasterfpn.data.aluminium import FULL_SIZE, synthesize_aluminium, write_aluminium
+from fasterfpn.data.aluminium import FULL_SIZE, check_aluminium, synthesize_aluminium, write_aluminium
 from fasterfpn.data.aluminium_layout import first_of_each_kind
 from fasterfpn.data.synthetic import BUILT_IN_SIZE, write_voc
 from fasterfpn.errors import InputError
@@ -73,6 +73,7 @@ def _write_contact_sheet(path: Path, seed: int) -> None:
         raise InputError(f"--contact-sheet {path}: give a name that ends in .jpg or .png")
     if not path.parent.is_dir():
         raise InputError(f"--contact-sheet {path}: no such folder; make it, or give another path")
+    check_aluminium(seed, FULL_SIZE, "paper")
     examples = []
     for kind, index in first_of_each_kind(seed).items():
         jpeg, boxes, _ = synthesize_aluminium(seed, index, (960, 1280))

@@ -24,7 +24,7 @@ from fasterfpn.engine.config import PRESETS, Config
 from fasterfpn.engine.evaluator import detect_all, summary, summary_table, without_nan
 from fasterfpn.engine.experiment import NETWORKS
 from fasterfpn.engine.initial_weights import load_initial_weights
-from fasterfpn.engine.results import seconds_per_image
+from fasterfpn.engine.results import measured_speed
 from fasterfpn.engine.resume import RESUME, stopped_config
 from fasterfpn.engine.trainer import Outcome, Trainer
 from fasterfpn.errors import InputError
@@ -79,8 +79,14 @@ def train(
         for index in tqdm(range(len(part)), desc="decode", unit="image", leave=False):
             part[index]  # before anything is written: one that does not decode stops here
     folder = resume or new_run_folder(out)
-    outcome = fit(detector, splits, config, folder)
-    report(load_detector(folder, device), splits, config, outcome, folder)
+    try:
+        outcome = fit(detector, splits, config, folder)
+        report(load_detector(folder, device), splits, config, outcome, folder)
+    except KeyboardInterrupt:
+        if (folder / RESUME).exists():
+            print(f"--resume {folder} goes on", file=sys.stderr)
+        raise
+    (folder / RESUME).unlink(missing_ok=True)
 
 
 def fit(detector: Detector, splits: Splits, config: Config, folder: Path) -> Outcome:
@@ -123,13 +129,14 @@ def report(detector: Detector, splits: Splits, config: Config, outcome: Outcome,
     print(f"{outcome.steps} steps in {outcome.seconds:.0f} s; weights of step {outcome.best_step} (best on validation)")
     print(summary_table(figures))
     if len(splits.test):
-        seconds = seconds_per_image(detector, splits.test)
+        speed = measured_speed(detector, splits.test)
         network = next(name for name, kind in NETWORKS.items() if kind == detector.config.architecture)
-        run = Run(network, config.training.seed, folder, detector, detections, seconds, training)
+        run = Run(network, config.training.seed, folder, detector, detections, speed, training)
         title = f"A {network} detector of {len(detector.classes)} kinds of object"
         easy = config.data.data == "synthetic"  # far easier than the paper's images: its figures would mislead
         write_report(folder, title, splits.summary, asdict(config), splits, [run], beside_paper=not easy)
-    print(f"report in {folder}: report.html, losses.png, pictures/, metrics.json, model.safetensors")
+    page = "report.html, " if len(splits.test) else ""
+    print(f"report in {folder}: {page}losses.png, pictures/, metrics.json, model.safetensors")
 
 
 def check_new(out: Path | None) -> None:

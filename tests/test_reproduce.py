@@ -99,7 +99,14 @@ def test_what_is_done_is_not_done_again_and_what_is_not_is(finished, tmp_path, m
     assert (out / "report.html").is_file() and not list(out.rglob("*.partial"))
     assert "multiscale: done before" in capsys.readouterr().out
     before, after = (json.loads((folder / "report.json").read_text())["seeds"]["0"] for folder in (finished, out))
-    assert before["gains"] == after["gains"]  # the same seed gives the same network
+    assert losses_of(before) == losses_of(after)  # the same seed gives the same network
+
+
+def losses_of(entry):
+    """Every network's losses, which tell runs apart where nothing is learnt."""
+    found = {name: network["losses"] for name, network in entry["networks"].items()}
+    assert all(len(set(losses["total_loss"])) == 6 for losses in found.values())
+    return found
 
 
 def test_a_training_that_was_stopped_goes_on(finished, tmp_path, monkeypatch, capsys):
@@ -127,7 +134,47 @@ def test_a_training_that_was_stopped_goes_on(finished, tmp_path, monkeypatch, ca
     assert "goes on after step 5" in capsys.readouterr().out
     monkeypatch.setattr(trainer, "batches_per_epoch", epoch)
     before, after = (json.loads((folder / "report.json").read_text())["seeds"]["0"] for folder in (finished, out))
-    assert before["gains"] == after["gains"]
+    assert losses_of(before) == losses_of(after)
+    assert not list(out.rglob("resume.safetensors"))
+
+
+def test_a_stop_after_the_training_repeats_no_step(finished, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    shutil.rmtree(out / "seed-0" / "multiscale")
+    monkeypatch.setattr(trainer, "RESUME_SECONDS", 0)
+
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reproduce, "write_json", stopped)  # of training.json
+        assert command("--out", out) != 0
+    monkeypatch.setattr(trainer.Trainer, "step", None)
+    assert command("--out", out) == 0
+    before, after = (json.loads((folder / "report.json").read_text())["seeds"]["0"] for folder in (finished, out))
+    assert losses_of(before) == losses_of(after)
+    assert before["networks"]["multiscale"]["validation"] == after["networks"]["multiscale"]["validation"]
+
+
+def test_other_images_want_another_folder(tmp_path, capsys):
+    write_voc(tmp_path / "data", 60, seed=1, size=(64, 96), workers=1, progress=False)
+    out = tmp_path / "out"
+    assert command("--out", out, "--data", tmp_path / "data", "--steps", "1") == 0
+    annotation = next(iter((tmp_path / "data" / "Annotations").iterdir()))
+    annotation.write_text(re.sub(r"<ymax>\d+", "<ymax>64", annotation.read_text()))
+    assert command("--out", out, "--data", tmp_path / "data", "--steps", "1") == 2
+    assert "was begun with other settings (parts)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["experiment.json", "seed-0/multiscale/training.json"])
+@pytest.mark.parametrize("text", ["[]", "{"])
+def test_a_damaged_record_is_one_line(finished, tmp_path, capsys, name, text):
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    (out / name).write_text(text)
+    assert command("--out", out) == 2
+    assert f"{name}: cannot be read" in capsys.readouterr().err
 
 
 def test_other_settings_want_another_folder(finished, capsys):

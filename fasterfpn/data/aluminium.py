@@ -30,7 +30,7 @@ GENERATOR_HASH = sha256(
         Path(__file__).with_name(f"aluminium_{part}.py").read_bytes()
         for part in ("boxes", "layout", "scene", "patch", "defects")
     )
-).hexdigest()[:12]  # equal where the same seed gives the same images
+).hexdigest()[:12]  # of all that lays out and draws: a change there shows in every report
 
 
 def synthesize_aluminium(

@@ -93,7 +93,9 @@ def read_labelme(path: Path, size: tuple[int, int]) -> Annotation:
     height, width = size
     said = tuple(size[i] if content.get(key) is None else content[key] for i, key in enumerate(SIZE_KEYS))
     if said != size:
-        raise InputError(f"{path}: is for an image of {said[1]}x{said[0]}, but its image has {width}x{height} pixels")
+        raise InputError(
+            f"{path}: is for an image of {said[1]!r}x{said[0]!r}, but its image has {width}x{height} pixels"
+        )
     objects = []
     for shape in shapes:
         name, (x1, y1, x2, y2) = _shape(shape, path)
@@ -112,13 +114,19 @@ def _shape(shape: object, path: Path) -> tuple[str, tuple[float, float, float, f
     if shape.get("shape_type") == "circle":  # its points are the centre and one of the rim
         raise InputError(f"{path}: a {label} is a circle; draw a rectangle or a polygon around it")
     try:
-        xs, ys = zip(*((float(x), float(y)) for x, y in points), strict=True)
+        xs, ys = zip(*map(_point, points), strict=True)
         box = min(xs), min(ys), max(xs), max(ys)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: the points of a {label} are no list of (x, y) ({error}); correct them") from error
     if not all(map(math.isfinite, (*xs, *ys))):
         raise InputError(f"{path}: a point of a {label} is not finite; correct it")
     return ENGLISH_NAMES[label], box
+
+
+def _point(point: object) -> tuple[float, float]:
+    if not isinstance(point, list) or len(point) != 2 or any(isinstance(number, str) for number in point):
+        raise ValueError(f"{point!r} is none")
+    return float(point[0]), float(point[1])
 
 
 def write_labelme(path: Path, boxes: Iterable[Sequence[float]], labels: Sequence[str]) -> None:

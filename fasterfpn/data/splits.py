@@ -23,6 +23,7 @@ from fasterfpn.data.voc import Annotation, VocImage, boxes_in_image, read_folder
 from fasterfpn.errors import InputError
 
 PART_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+TARGETS = ("boxes", "labels", "difficult")
 Parts = dict[str, list[VocImage]]  # "train" and those of "val" and "test" that the folder names
 
 
@@ -40,6 +41,19 @@ class Splits:
     problems: tuple[str, ...]
     summary: tuple[str, ...]
     named_test: bool
+
+    def digest(self) -> str:
+        """12 hexadecimal digits, equal where the parts hold the same names, sizes and labels in the same order.
+
+        No pixel is read. Of images that are generated, which have no files, only the number counts.
+        """
+        digest = sha256()
+        for part in (self.train, self.val, self.test):
+            digest.update(f"{part.classes} {len(part)}\n".encode())
+            for sample in getattr(part, "samples", ()):
+                digest.update(f"{sample.image.name!r} {sample.size}".encode())
+                digest.update(b"".join(getattr(sample, name).numpy().tobytes() for name in TARGETS))
+        return digest.hexdigest()[:12]
 
     def report(self, limit: int = 10) -> str:
         """The first `limit` problems, how many more there are, and the summary: what to print after opening."""

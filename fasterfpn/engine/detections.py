@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -15,20 +16,30 @@ from fasterfpn.errors import InputError
 NAMES = ("boxes", "labels", "scores")
 
 
-def save_detections(path: Path, detections: Sequence[Mapping[str, Tensor]], seconds: float) -> None:
-    """`detections` of N >= 1 images, and the seconds that one image takes."""
+@dataclass(frozen=True)
+class Speed:
+    """The seconds that one image takes, and where that was measured."""
+
+    seconds_per_image: float
+    device: str
+    threads: int
+
+
+def save_detections(path: Path, detections: Sequence[Mapping[str, Tensor]], speed: Speed) -> None:
+    """`detections` of N >= 1 images, and how fast they were."""
     counts = torch.tensor([len(one["scores"]) for one in detections])
     rows = {name: torch.cat([one[name] for one in detections]).contiguous() for name in NAMES}
-    save_file(rows | {"counts": counts}, path, {"seconds_per_image": repr(seconds)})
+    save_file(rows | {"counts": counts}, path, {name: str(value) for name, value in asdict(speed).items()})
 
 
-def load_detections(path: Path) -> tuple[list[dict[str, Tensor]], float]:
+def load_detections(path: Path) -> tuple[list[dict[str, Tensor]], Speed]:
     """The way back. Raises `InputError` for a file that `save_detections` did not write."""
     try:
         with safe_open(path, "pt") as file:
             counts = file.get_tensor("counts").tolist()
             rows = {name: file.get_tensor(name).split(counts) for name in NAMES}
-            seconds = float(file.metadata()["seconds_per_image"])
-    except (SafetensorError, OSError, RuntimeError, KeyError, TypeError) as error:
+            said = file.metadata()
+            speed = Speed(float(said["seconds_per_image"]), said["device"], int(said["threads"]))
+    except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); remove it and start again") from error
-    return [{name: rows[name][index] for name in NAMES} for index in range(len(counts))], seconds
+    return [{name: rows[name][index] for name in NAMES} for index in range(len(counts))], speed

@@ -91,9 +91,11 @@ def summary(
 
 
 def without_nan(figures: Any) -> Any:
-    """The same dictionary with None (JSON's null) in place of NaN, which JSON does not know."""
+    """The same dictionaries and lists with None (JSON's null) in place of NaN, which JSON does not know."""
     if isinstance(figures, Mapping):
         return {name: without_nan(value) for name, value in figures.items()}
+    if isinstance(figures, (list, tuple)):
+        return [without_nan(value) for value in figures]
     return None if isinstance(figures, float) and math.isnan(figures) else figures
 
 

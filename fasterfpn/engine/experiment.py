@@ -51,7 +51,7 @@ class LearningRates:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One scale of it. The networks differ in architecture and learning rate, and in nothing else."""
+    """One scale of it. The networks differ in architecture, in learning rate, and in what `config` says."""
 
     model: DetectorConfig
     training: TrainingConfig

@@ -22,6 +22,7 @@ from fasterfpn.data.dataset import LabelledImages
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.average_precision import envelope, precision_recall, short_side_in
 from fasterfpn.engine.bootstrap import ap_samples, image_counts, with_interval
+from fasterfpn.engine.detections import Speed
 from fasterfpn.engine.mistakes import worst_false_alarms, worst_misses
 from fasterfpn.geometry import box_area
 from fasterfpn.geometry.anchor_fit import best_anchor_iou
@@ -34,7 +35,7 @@ from fasterfpn.models.saliency import concentration, saliency
 RECALLS = torch.arange(101, dtype=torch.float64) / 100
 ANCHOR_IOUS = (0.5, 0.7)
 MISTAKES = 8
-SALIENCY, SMALL_AREA = 10, 0.03
+SALIENCY, SMALL_AREA = 40, 0.03
 Images = Sequence[Mapping[str, Tensor]]
 Samples = dict[str, Any]  # "AP" (1 + B, C) and "by_short_side", one (1 + B, C) a bin
 
@@ -93,7 +94,9 @@ def network_figures(
 ) -> tuple[dict[str, Any], Samples]:
     """AP with 95 % intervals, by class and by shorter side, curves and mistakes; and the samples behind the intervals.
 
-    `edges` of the bins are in pixels of the network's input, which is the image times its one of `factors` (N,).
+    `edges` of the bins are in pixels of the network's input, which is the image times its one of `factors` (N,). A mean
+    over types is over those with an object there, whether it has one or a hundred; in a draw of the bootstrap that
+    holds no image of a type, over the others, so that the interval of a bin with rare types is wide.
     """
     counts = image_counts(len(targets), draws)
     samples: Samples = {"AP": ap_samples(detections, targets, len(classes), counts), "by_short_side": []}
@@ -104,8 +107,10 @@ def network_figures(
     bins = []
     for low, high in itertools.pairwise(edges):
         samples["by_short_side"].append(ap_samples(scaled, scaled_truth, len(classes), counts, (low, high)))
-        objects = sum(int(short_side_in(target["boxes"], (low, high)).sum()) for target in scaled_truth)
-        bins.append({"low": low, "high": high if high < math.inf else None, "objects": objects})
+        labels = torch.cat([one["labels"][short_side_in(one["boxes"], (low, high))] for one in scaled_truth])
+        by_class = {kind: int((labels == label).sum()) for label, kind in enumerate(classes, start=1)}
+        entry = {"low": low, "high": high if high < math.inf else None, "objects": len(labels)}
+        bins.append(entry | {"objects_by_class": by_class})
     for entry, some in zip(bins, samples["by_short_side"], strict=True):
         entry["AP"] = with_interval(some.nanmean(1))
         entry["AP_by_class"] = dict(zip(classes, map(_or_none, some[0].tolist()), strict=True))
@@ -139,7 +144,7 @@ def size_factors(dataset: Any, model: DetectorConfig) -> list[float]:
 
 
 @torch.no_grad()
-def seconds_per_image(detector: torch.nn.Module, dataset: Any, images: int = 20) -> float:
+def measured_speed(detector: torch.nn.Module, dataset: Any, images: int = 20) -> Speed:
     """The median time to detect on one image alone, in evaluation mode, after two to warm up."""
     device, times = next(detector.parameters()).device, []
     for index in [0, 0, *range(min(images, len(dataset)))]:
@@ -147,32 +152,24 @@ def seconds_per_image(detector: torch.nn.Module, dataset: Any, images: int = 20)
         start = time.perf_counter()
         detector([image])[0]["scores"].cpu()
         times.append(time.perf_counter() - start)
-    return statistics.median(times[2:])
+    return Speed(statistics.median(times[2:]), str(device), torch.get_num_threads())
 
 
 def saliency_figures(detector: Detector, dataset: LabelledImages, seed: int, count: int = SALIENCY) -> list[dict]:
-    """`concentration` on the first images with one object only, under 3 % of the image: trained, and with the fresh
-    weights of `seed`."""
+    """`concentration` on the images with one object only, under 3 % of the image: trained, and with the fresh weights
+    of `seed`. Where there are more than `count` such images, on that many, spread over the part."""
     device = next(detector.parameters()).device
     random = build_detector(detector.config, detector.classes, seed).to(device).eval()
-    figures = []
-    for index, target in enumerate(targets_of(dataset)):
-        height, width = dataset.size(index)
-        area = float(box_area(target["boxes"]).sum()) / (height * width)
-        if len(figures) == count or len(target["labels"]) != 1 or area >= SMALL_AREA:
-            continue
+    figures, targets = [], targets_of(dataset)
+    areas = [float(box_area(target["boxes"]).sum()) / math.prod(dataset.size(i)) for i, target in enumerate(targets)]
+    fitting = [i for i, area in enumerate(areas) if len(targets[i]["labels"]) == 1 and area < SMALL_AREA]
+    for index in fitting[:: max(1, -(-len(fitting) // count))]:
+        target, area = targets[index], areas[index]
         image, box, label = dataset[index][0].to(device), target["boxes"][0], int(target["labels"][0])
         trained, untrained = (concentration(saliency(one, image, label).values, box) for one in (detector, random))
         named = {"name": dataset.image_name(index), "class": detector.classes[label - 1], "area": area}
         figures.append(named | {"trained": trained, "random": untrained})
     return figures
-
-
-def loss_figures(folder: Path) -> dict[str, list[float]]:
-    """losses.csv as columns."""
-    with (folder / "losses.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
 
 
 def validation_figures(folder: Path) -> list[tuple[int, float | None]]:

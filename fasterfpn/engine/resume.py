@@ -2,7 +2,8 @@
 
 Tensors: `weights.NAME` as the detector names them, `optimizer.INDEX.NAME` of the parameter with that index, and
 `generator`, the state (n,) uint8 of what draws the training samples. Metadata: `format`, `config` and `classes` (JSON),
-and `progress` (JSON). Nothing in it is executed. The order of the images follows from the seed and the step.
+`data` (the digest of the parts) and `progress` (JSON). Nothing in it is executed. The order of the images follows from
+the seed and the step.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ RESUME, FORMAT = "resume.safetensors", "fasterfpn training"
 
 @dataclass(frozen=True)
 class Progress:
-    """Steps done, seconds they took, the best validation so far, and the losses since the last line of losses.csv."""
+    """Steps done, seconds they took, the best validation so far, and what the next line of losses.csv sums up."""
 
     step: int
     seconds: float
@@ -36,9 +37,9 @@ class Progress:
 
 
 def save_training(
-    path: Path, detector: Detector, optimizer: torch.optim.Optimizer, config: Config, progress: Progress
+    path: Path, detector: Detector, optimizer: torch.optim.Optimizer, config: Config, data: str, progress: Progress
 ) -> None:
-    """Write the file; an earlier one is replaced only by a whole one."""
+    """Write the file; an earlier one is replaced only by a whole one. `data` is the digest of the parts."""
     tensors = {f"weights.{name}": tensor for name, tensor in detector.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items() if value is not None}
@@ -47,6 +48,7 @@ def save_training(
         "format": FORMAT,
         "config": config_to_json(config),
         "classes": json.dumps(detector.classes),
+        "data": data,
         "progress": json.dumps(asdict(progress)),
     }
     partial = path.with_name(path.name + ".partial")
@@ -60,16 +62,20 @@ def stopped_config(folder: Path) -> Config:
     return config_from_json(_read(path)[1].get("config", ""), str(path))
 
 
-def restore_training(path: Path, detector: Detector, optimizer: torch.optim.Optimizer, config: Config) -> Progress:
+def restore_training(
+    path: Path, detector: Detector, optimizer: torch.optim.Optimizer, config: Config, data: str
+) -> Progress:
     """Put the file's state into `detector` and `optimizer`, built as for a fresh start, and return how far it had come.
 
-    Raises `InputError` where `config` or the class names are not those of the training that was stopped.
+    Raises `InputError` where `config`, the class names or `data` are not those of the training that was stopped.
     """
     tensors, metadata = _read(path)
     if config_from_json(metadata.get("config", ""), str(path)) != config:
         raise InputError(f"{path}: belongs to a training with another configuration; give a new folder")
     if metadata.get("classes") != json.dumps(detector.classes):
         raise InputError(f"{path}: the data has other classes now than when the training was stopped")
+    if metadata.get("data") != data:
+        raise InputError(f"{path}: the images or labels have changed since the training was stopped; train anew")
     try:
         progress = cattrs.structure(json.loads(metadata["progress"]), Progress)
         if progress.step < 0:
@@ -94,7 +100,7 @@ def restore_training(path: Path, detector: Detector, optimizer: torch.optim.Opti
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     if not path.is_file():
-        raise InputError(f"{path.parent}: holds no {RESUME}, so no training that was stopped after its first epoch")
+        raise InputError(f"{path.parent}: holds no {RESUME}; no training was stopped there after it was first saved")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

@@ -1,7 +1,8 @@
 """The training loop (sec. 4): batches in, checkpoints, losses and validation figures out.
 
 A run folder fills with losses.csv (a line every 50 steps, fig. 10), last.safetensors (every epoch and on Ctrl-C),
-model.safetensors (best on validation), validation.csv and, until the training is done, resume.safetensors.
+model.safetensors (best on validation), validation.csv and resume.safetensors, which whoever asked for the training
+removes once its outcome is safe.
 
 A step is one batch of `batch_size` images and one move of the optimiser; steps count from 1 once they are done.
 """
@@ -55,7 +56,7 @@ class Trainer:
         self.detector = detector
         self.config = config
         self.folder = folder
-        self.images, self.validation = splits.train, splits.val
+        self.images, self.validation, self.data = splits.train, splits.val, splits.digest()
         settings = config.training
         self.device = next(detector.parameters()).device
         self.dtype = training_dtype(settings.precision, self.device)
@@ -86,12 +87,12 @@ class Trainer:
                         raise self.diverged(number, batch, error) from error
             except KeyboardInterrupt:
                 self.save(LAST)
-                more = "; --resume goes on" if (self.folder / RESUME).exists() else ""
-                tqdm.write(f"stopped after {self.budget.done} steps; weights saved in {self.folder / LAST}{more}")
+                tqdm.write(f"stopped after {self.budget.done} steps; weights saved in {self.folder / LAST}")
                 raise
+            self.save(LAST)
+            if time.monotonic() - self.saved >= RESUME_SECONDS:
+                self.save_progress()  # what comes after the training may be stopped too
             seconds = self.elapsed()
-        self.save(LAST)
-        (self.folder / RESUME).unlink(missing_ok=True)
         return Outcome(self.budget.done, seconds, self.best_step, self.best_mAP)
 
     def remaining_batches(self) -> Iterator[Batch]:
@@ -165,12 +166,12 @@ class Trainer:
     def save_progress(self) -> None:
         """Write resume.safetensors of this moment, which is after a whole step."""
         done = Progress(self.budget.done, self.elapsed(), self.best_step, self.best_mAP, tuple(self.log.window))
-        save_training(self.folder / RESUME, self.detector, self.optimizer, self.config, done)
+        save_training(self.folder / RESUME, self.detector, self.optimizer, self.config, self.data, done)
         self.saved = time.monotonic()
 
     def restore(self) -> None:
         """Back to where resume.safetensors was written; what the two tables hold from later steps is dropped."""
-        done = restore_training(self.folder / RESUME, self.detector, self.optimizer, self.config)
+        done = restore_training(self.folder / RESUME, self.detector, self.optimizer, self.config, self.data)
         self.budget.done, self.seconds = done.step, done.seconds
         self.best_step, self.best_mAP = done.best_step, done.best_mAP
         self.log.go_on(done.step, done.losses)
@@ -195,7 +196,7 @@ class Trainer:
         path = self.folder / "validation.csv"
         is_new = not path.exists()
         with path.open("a", newline="") as file:
-            writer = csv.writer(file)
+            writer = csv.writer(file, lineterminator="\n")
             if is_new:
                 writer.writerow(["step", "epoch", "mAP_area"])
             writer.writerow([self.budget.done, f"{self.epoch():.3f}", f"{figure:.4f}"])
@@ -239,15 +240,16 @@ class LossLog:
         self.fresh = True
 
     def go_on(self, step: int, window: Sequence[dict[str, float]]) -> None:
-        """Keep the whole lines up to `step`; `window` are the losses since the last of them."""
+        """Keep the whole lines up to `step`; `window` are the steps since the last of them."""
         keep_rows(self.path, lambda row: row <= step and row % self.every == 0)
-        self.window, self.fresh = list(window), False
+        self.window, self.fresh = list(window), not self.path.exists() or self.path.stat().st_size == 0
 
     def __enter__(self) -> LossLog:
         self.file = self.path.open("w" if self.fresh else "a", newline="")
-        self.writer = csv.writer(self.file)
+        self.writer = csv.writer(self.file, lineterminator="\n")
         if self.fresh:
             self.writer.writerow(["step", "epoch", "learning_rate", *LOSSES])
+            self.file.flush()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -257,21 +259,22 @@ class LossLog:
 
     def add(self, step: int, epoch: float, rate: float, losses: dict[str, float]) -> None:
         """Take a step's losses; write a line where one is due, at once onto the disk."""
-        self.window.append(losses)
-        self.latest = [step, f"{epoch:.3f}", f"{rate:.6g}"]
+        self.window.append({"step": step, "epoch": epoch, "learning_rate": rate, **losses})
         if step % self.every == 0:
             self.write()
 
     def write(self) -> None:
         means = [sum(entry[name] for entry in self.window) / len(self.window) for name in LOSSES]
-        self.writer.writerow([*self.latest, *(f"{mean:.5f}" for mean in means)])
+        last = self.window[-1]
+        where = [f"{last['step']:.0f}", f"{last['epoch']:.3f}", f"{last['learning_rate']:.6g}"]
+        self.writer.writerow([*where, *(f"{mean:.5f}" for mean in means)])
         self.file.flush()
         self.window.clear()
 
 
 def keep_rows(path: Path, keep: Callable[[int], bool]) -> None:
     """Drop the lines of a table, where there is one, whose step is not to be kept; the heading stays."""
-    if path.exists():
+    if path.exists() and path.stat().st_size:
         head, *rows = path.read_text().splitlines()
         kept = [head, *(row for row in rows if keep(int(row.split(",")[0])))]
         path.write_text("\n".join(kept) + "\n")

@@ -30,14 +30,20 @@ def _plain(axis: Axes) -> None:
 
 def _named(axis: Axes, names: Sequence[str]) -> None:
     """The names under the bars of a chart over categories."""
-    axis.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    axis.set_xticks(range(len(names)), map(_plain_text, names), rotation=30, ha="right")
     axis.grid(visible=False, axis="x")
 
 
+def _plain_text(text: str) -> str:
+    """A name as it is: between dollars, matplotlib would set it as a formula."""
+    return text.replace("$", r"\$")
+
+
 def _legend(figure: Figure) -> None:
-    """Above the chart, where it hides nothing; that of the first panel stands for all."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels) or 1, frameon=False)
+    """Above the chart, where it hides nothing; one for all panels."""
+    found = [axis.get_legend_handles_labels() for axis in figure.axes]
+    handles = {label: handle for handles, labels in found for handle, label in zip(handles, labels)}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles) or 1, frameon=False)
 
 
 def class_counts(data: Numbers) -> Figure:
@@ -90,15 +96,15 @@ def precision_recall(networks: Mapping[str, Numbers]) -> Figure:
     columns = min(5, len(classes))
     rows = -(-len(classes) // columns)
     figure = Figure(figsize=(2.1 * columns, 2.1 * rows + 0.4), layout="constrained")
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
     for axis, kind in zip(panels, classes):
         for (name, network), colour in zip(networks.items(), COLOURS):
             curve = network["precision_recall"][kind]
             if curve is not None:
                 axis.plot(np.linspace(0, 1, len(curve)), curve, color=colour, label=name)
-        axis.set_title(kind, fontsize=10)
+        axis.set_title(_plain_text(kind), fontsize=10)
         _plain(axis)
-    for axis in list(panels)[len(classes) :]:
+    for axis in panels[len(classes) :]:
         axis.set_visible(False)
     figure.supxlabel("recall", fontsize=10)
     figure.supylabel("precision", fontsize=10)

@@ -34,13 +34,13 @@ def loss_curve(csv_path: Path, png_path: Path) -> None:
     figure.savefig(png_path, dpi=120)
 
 
-def loss_figure(runs: Mapping[str, tuple[np.ndarray, dict[str, np.ndarray]]], size: tuple[float, float]) -> Figure:
-    """The same as a figure of `size` in inches, for one or several runs by name: steps and losses of `read_losses`."""
+def loss_figure(runs: Mapping[str, Mapping[str, np.ndarray]], size: tuple[float, float]) -> Figure:
+    """The same as a figure of `size` in inches, for one or several runs by name: columns `step` and the losses."""
     figure = Figure(figsize=size, layout="constrained")  # without pyplot: PNG goes through Agg anywhere
     axes = figure.subplot_mosaic(LAYOUT, width_ratios=[2, 1, 1])
-    for (run, (step, losses)), colour in zip(runs.items(), COLOURS):
+    for (run, columns), colour in zip(runs.items(), COLOURS):
         for name, title in TITLES.items():
-            draw_curve(axes[name], step, losses[name], title, colour, run)
+            draw_curve(axes[name], columns["step"], columns[name], title, colour, run)
     if len(runs) > 1:
         axes["total_loss"].legend(frameon=False)
     return figure
@@ -65,15 +65,14 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
     return (sums[end] - sums[start]) / (end - start)
 
 
-def read_losses(csv_path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Steps and the losses by name, float64 (R,) each."""
+def read_losses(csv_path: Path) -> dict[str, np.ndarray]:
+    """The columns `step` and the five losses, float64 (R,) each."""
     try:
         with csv_path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise InputError(f"cannot read the losses {csv_path}: {error.strerror}") from error
     try:
-        columns = {name: np.array([float(row[name]) for row in rows]) for name in ("step", *TITLES)}
+        return {name: np.array([float(row[name]) for row in rows]) for name in ("step", *TITLES)}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{csv_path} needs the columns step, {', '.join(TITLES)} with a number in each row") from error
-    return columns.pop("step"), columns

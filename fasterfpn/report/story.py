@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from fasterfpn.data.dataset import LabelledImages
@@ -15,7 +15,7 @@ from fasterfpn.data.splits import Splits
 from fasterfpn.models.config import DetectorConfig
 from fasterfpn.models.detector import Detector
 from fasterfpn.report import charts, pictures
-from fasterfpn.report.curves import loss_figure, read_losses
+from fasterfpn.report.curves import loss_figure
 from fasterfpn.report.draw import GREEN
 from fasterfpn.report.page import Page
 
@@ -24,9 +24,8 @@ Numbers = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Shown:
-    """A trained network for the pictures: its run folder, itself, and its detections on the test part."""
+    """A trained network for the pictures: itself, and its detections on the test part."""
 
-    folder: Path
     detector: Detector
     detections: Sequence[Mapping[str, Tensor]]
 
@@ -44,7 +43,7 @@ def report_page(content: Numbers, splits: Splits, shown: Mapping[str, Shown], la
 
     _results(page, content, networks)
     _data(page, content, splits, labels, next(iter(shown.values())).detector.config)
-    _training(page, networks, shown)
+    _training(page, networks)
     _detections(page, content, splits.test, networks, shown)
     _mistakes(page, splits.test, networks)
     return page.html()
@@ -100,9 +99,9 @@ def _data(page: Page, content: Numbers, splits: Splits, labels: Sequence[Tensor]
         )
 
 
-def _training(page: Page, networks: Numbers, shown: Mapping[str, Shown]) -> None:
+def _training(page: Page, networks: Numbers) -> None:
     page.heading("Training")
-    losses = {name: read_losses(one.folder / "losses.csv") for name, one in shown.items()}
+    losses = {name: {key: np.array(values) for key, values in one["losses"].items()} for name, one in networks.items()}
     page.chart(loss_figure(losses, (10, 4.6)), "Figure 10", "The total loss and its four parts over training.")
     page.chart(charts.validation_curves(networks), "Beyond the paper", "mAP on the validation part over training.")
 
@@ -194,17 +193,20 @@ def _side_table(page: Page, content: Numbers) -> None:
             rows[0] += [f"{name}, seed {seed}" if several else name, "95 % interval"]
             for place, line in enumerate(one["by_short_side"], start=1):
                 if len(rows) <= place:
-                    rows.append([charts.bin_name(line), str(line["objects"])])
+                    count = {kind: number for kind, number in line["objects_by_class"].items() if number}
+                    said = ", ".join(f"{kind} {number}" for kind, number in count.items())
+                    rows.append([charts.bin_name(line), f"{line['objects']}: {said}" if said else "0"])
                 rows[place] += [_percent(line["AP"]["value"]), _interval(line["AP"])]
-    page.table(rows, "Beyond the paper", "AP (%) by shorter side; objects and detections outside a bin are left aside.")
+    text = "AP (%) by shorter side, mean over the types with objects there; what lies outside a bin is left aside."
+    page.table(rows, "Beyond the paper", text)
 
 
 def _saliency_table(page: Page, networks: Numbers) -> None:
     rows = [["network", "image", "class", "box, share of the image", "mass ratio", "with random weights"]]
     for name, one in networks.items():
         for entry in one["saliency"]:
-            share, ratios = f"{100 * entry['area']:.2f} %", (f"{entry[key]:.1f}" for key in ("trained", "random"))
-            rows.append([name, entry["name"], entry["class"], share, *ratios])
+            ratios = ("" if entry[key] is None else f"{entry[key]:.1f}" for key in ("trained", "random"))
+            rows.append([name, entry["name"], entry["class"], f"{100 * entry['area']:.2f} %", *ratios])
     if len(rows) > 1:
         text = "How many times its share of the area the doubled box of the only, small object holds of the map's mass."
         page.table(rows, "Beyond the paper", text)

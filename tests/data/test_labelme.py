@@ -157,13 +157,15 @@ def test_the_layout_of_the_file_is_the_originals(original):
         (lambda content: content["shapes"][0].update(label="划伤"), "unknown label '划伤'"),
         (lambda content: content["shapes"][0].update(points=[[1, 2], [3]]), r"no list of \(x, y\)"),
         (lambda content: content["shapes"][0].update(points=[]), r"no list of \(x, y\)"),
-        (lambda content: content["shapes"][0].update(points=[[1, 2], [float("nan"), 4]]), "not finite"),
+        (lambda content: content["shapes"][0].update(points=["12", "34"]), "'12' is none"),
+        (lambda content: content["shapes"][0].update(points=[["1", "2"], [3, 4]]), r"\['1', '2'\] is none"),
         (lambda content: content["shapes"][0].update(label=["擦花"]), "unknown label"),
         (lambda content: content["shapes"][0].update(points=[[1, 2], [10**400, 4]]), r"no list of \(x, y\)"),
         (lambda content: content["shapes"][0].update(shape_type="circle"), "is a circle"),
         (lambda content: content.update(imageWidth=33, imageHeight=None), "33x24"),
         (lambda content: content["shapes"][0].update(points=[[40, 2], [50, 4]]), "outside its 32x24 image"),
         (lambda content: content.update(imageWidth=2560, imageHeight=1920), "2560x1920"),
+        (lambda content: content.update(imageWidth="32", imageHeight=24), "'32'x24"),
     ],
 )
 def test_a_bad_annotation_is_one_line_that_names_it(original, change, message):

@@ -205,3 +205,26 @@ def test_impossible_fractions_are_refused(tmp_path, fractions):
 def test_impossible_workers_are_refused():
     with pytest.raises(InputError, match="workers is -1"):
         DataConfig(workers=-1)
+
+
+def test_the_digest_tells_whether_the_parts_are_the_same(make, tmp_path):
+    def digest(folder, **options):
+        return open_data(folder, **options).digest()
+
+    for folder in ("one", "other"):
+        for number in range(6):
+            make.pair(tmp_path / folder, f"{number}", [("dent", (2, 3, 8, 9)), ("stain", (5, 5, 9, 9))])
+    first = digest(tmp_path / "one")
+    assert first == digest(tmp_path / "one") == digest(tmp_path / "other")
+    assert first != digest(tmp_path / "one", split_seed=1)
+    changed = tmp_path / "other"
+    for objects in (
+        [("dent", (2, 3, 8, 10)), ("stain", (5, 5, 9, 9))],
+        [("stain", (2, 3, 8, 9)), ("dent", (5, 5, 9, 9))],
+    ):
+        make.pair(changed, "3", objects)
+        assert digest(changed) != first
+    make.pair(changed, "3", [("dent", (2, 3, 8, 9)), ("stain", (5, 5, 9, 9))])
+    assert digest(changed) == first
+    make.pair(changed, "6")
+    assert digest(changed) != first

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
@@ -41,6 +42,16 @@ def stopped(config, folder, images):
         make_trainer(config, folder, dataclasses.replace(splits(8), train=Interrupting(8, images))).run()
 
 
+def same_results(one, other):
+    """Whether two run folders hold the same tables and the same weights, to the last bit."""
+    tables = all((one / name).read_bytes() == (other / name).read_bytes() for name in ("losses.csv", "validation.csv"))
+    for name in (BEST, LAST):
+        first, second = (read_checkpoint(folder / name) for folder in (one, other))
+        assert first.step == second.step and first.weights.keys() == second.weights.keys()
+        assert all(torch.equal(first.weights[key], second.weights[key]) for key in first.weights)
+    return tables
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("images", [9, 16, 21])  # in the second epoch, at its end, in the third
 def test_a_stopped_run_ends_like_one_that_was_not(tmp_path, optimizer, images):
@@ -54,13 +65,38 @@ def test_a_stopped_run_ends_like_one_that_was_not(tmp_path, optimizer, images):
     torch.rand(3)
     outcome = trainer.run()
     assert dataclasses.replace(outcome, seconds=expected.seconds) == expected
-    for name in ("losses.csv", "validation.csv"):
-        assert (tmp_path / "parts" / name).read_text() == (tmp_path / "whole" / name).read_text()
-    for name in (BEST, LAST):
-        one, other = (read_checkpoint(tmp_path / folder / name) for folder in ("whole", "parts"))
-        assert one.step == other.step and one.weights.keys() == other.weights.keys()
-        assert all(torch.equal(one.weights[key], other.weights[key]) for key in one.weights)
-    assert not list(tmp_path.rglob(RESUME + "*"))  # a finished training has nothing to go on with
+    assert same_results(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_finished_training_is_restored_as_it_ended(tmp_path):
+    config = make_config(steps=14, validations=5, log_every=3)
+    (tmp_path / "run").mkdir()
+    expected = make_trainer(config, tmp_path / "run", splits(8)).run()
+    shutil.copytree(tmp_path / "run", tmp_path / "before")
+    trainer = make_trainer(config, tmp_path / "run", splits(8))
+    trainer.restore()
+    assert trainer.budget.done == 14
+    trainer.step = None
+    assert dataclasses.replace(trainer.run(), seconds=expected.seconds) == expected
+    assert same_results(tmp_path / "before", tmp_path / "run")
+
+
+def test_a_training_that_was_killed_before_its_first_loss_was_written_goes_on(tmp_path):
+    config = make_config(steps=8, log_every=8)
+    (tmp_path / "whole").mkdir()
+    make_trainer(config, tmp_path / "whole", splits(8)).run()
+    stopped(config, tmp_path / "run", 12)
+    losses = tmp_path / "run" / "losses.csv"
+    for text in (losses.read_text().splitlines()[0] + "\n", ""):  # as a process that is killed, and a machine, leave it
+        losses.write_text(text)
+        trainer = make_trainer(config, tmp_path / "run", splits(8))
+        trainer.restore()
+        with trainer.log:  # Ctrl-C at once
+            pass
+    trainer = make_trainer(config, tmp_path / "run", splits(8))
+    trainer.restore()
+    trainer.run()
+    assert losses.read_text() == (tmp_path / "whole" / "losses.csv").read_text()
 
 
 def test_the_seconds_before_the_stop_count(tmp_path):
@@ -104,6 +140,7 @@ def first(tensors, start):
         (lambda _, metadata: metadata.update(format="fasterfpn"), "not a training of this program"),
         (lambda _, metadata: metadata.update(config="{"), "its configuration does not fit"),
         (lambda _, metadata: metadata.update(classes=json.dumps(CLASSES[:1])), "other classes"),
+        (lambda _, metadata: metadata.update(data="0" * 12), "images or labels have changed"),
     ],
 )
 def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, message):

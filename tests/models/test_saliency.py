@@ -30,24 +30,35 @@ def detector(architecture="fpn", threshold=0.05):
     return made.eval()
 
 
+@torch.no_grad()
+def passed(network, image):
+    """The proposals of an image, and its detections."""
+    batch = prepare_images([image], network.image_config)
+    levels = network.levels(batch.pixels)
+    proposals, _ = network.rpn(levels, batch, None, network.generator)
+    best = network.box_head.select(*network.box_head(levels, proposals), proposals, batch.sizes)[0]
+    return proposals[0], best
+
+
 @pytest.mark.parametrize("architecture", ["fpn", "conv4", "fpn-without-top-down"])
 @pytest.mark.parametrize("of", ["logit", "loss"])
-def test_the_map_is_the_derivative_with_the_proposal_held_constant(architecture, of):
+@pytest.mark.parametrize("whole", [False, True], ids=["detection", "class"])
+def test_the_map_is_the_derivative_with_the_proposals_held_constant(architecture, of, whole):
     network, image = detector(architecture).double(), IMAGE.double()
-    batch = prepare_images([image], network.image_config)
-    with torch.no_grad():
-        levels = network.levels(batch.pixels)
-        proposals, _ = network.rpn(levels, batch, None, network.generator)
-        best = network.box_head.select(*network.box_head(levels, proposals), proposals, batch.sizes)[0]
-    proposal, label = proposals[0][best["rows"][:1]], int(best["labels"][0])
+    proposals, best = passed(network, image)
+    label = int(best["labels"].mode().values) if whole else int(best["labels"][0])
+    mine = best["labels"] == label if whole else torch.arange(len(best["labels"])) == 0
+    assert int(mine.sum()) > 1 or not whole
+    speaking = proposals[best["rows"][mine]]
 
     @torch.no_grad()
     def said(changed):
         levels = network.levels(prepare_images([changed], network.image_config).pixels)
-        logits = network.box_head(levels, [proposal])[0][0]
-        return logits[label] if of == "logit" else -logits.log_softmax(0)[label]
+        logits = network.box_head(levels, [speaking])[0]
+        return (logits if of == "logit" else -logits.log_softmax(1))[:, label].sum()
 
-    found = saliency(network, image, of=of, detection=0)
+    chosen = {"label": label} if whole else {"detection": 0}
+    found = saliency(network, image, of=of, **chosen)
     assert found.label == label and found.values.shape == image.shape[1:]
     brightest = found.values.flatten().topk(3).indices.tolist()
     for y, x in (divmod(place, image.shape[2]) for place in brightest):
@@ -75,8 +86,15 @@ def test_a_class_speaks_through_all_its_detections_and_no_others():
 
 
 def test_without_a_detection_the_likeliest_proposal_speaks():
-    found = saliency(detector(threshold=0.999), IMAGE, label=2)
+    network = detector(threshold=0.999)
+    found = saliency(network, IMAGE, label=2)
     assert len(found.boxes) == 1 and found.values.max() > 0 and found.label == 2
+    proposals, best = passed(network, IMAGE)
+    assert len(best["labels"]) == 0
+    with torch.no_grad():
+        levels = network.levels(prepare_images([IMAGE], network.image_config).pixels)
+        chances = network.box_head(levels, [proposals])[0].softmax(1)[:, 2]
+    assert float(found.scores[0]) == pytest.approx(float(chances.max())) and chances.max() > 1.01 * chances.min()
 
 
 def test_the_detector_is_left_as_it_was():

@@ -34,8 +34,8 @@ def test_a_run_of_any_length_gives_a_picture(tmp_path, records):
 
 
 def test_columns_are_read_by_name(tmp_path):
-    step, losses = read_losses(write_losses(tmp_path / "losses.csv", [50, 100]))
-    assert step.tolist() == [50, 100]
+    losses = read_losses(write_losses(tmp_path / "losses.csv", [50, 100]))
+    assert list(losses) == ["step", *TITLES] and losses["step"].tolist() == [50, 100]
     assert losses["total_loss"].tolist() == [2, 1] and losses["roi_loc_loss"].tolist() == [0.5, 0.25]
 
 

@@ -1,0 +1,107 @@
+"""The report's figures: bins in the network's pixels, gains of the right sign on the same draws, what is shown."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fasterfpn.engine.experiment import SCALES
+from fasterfpn.engine.results import gain_figures, network_figures, saliency_figures, size_factors
+from fasterfpn.models.config import BackboneConfig, BoxHeadConfig, DetectorConfig, ImageConfig, RpnConfig
+from fasterfpn.models.detector import build_detector
+
+CLASSES = ("small", "large")
+EDGES = (0, 4, 8, 16, 32, float("inf"))
+SMALL_BOX, LARGE_BOX = [10.0, 10, 40, 20], [50.0, 50, 200, 90]  # shorter sides 10 and 40, in the network 5 and 20
+IMAGES, DRAWS = 6, 100
+
+
+def figures_of(found):
+    """Figures of a network that finds, in each of the images, the small object or not, and the large one or not."""
+    boxes = torch.tensor([SMALL_BOX, LARGE_BOX])
+    targets = [{"boxes": boxes, "labels": torch.tensor([1, 2])}] * len(found)
+    detections = []
+    for number, kept in enumerate(found):
+        keep = torch.tensor(kept)
+        scores = torch.tensor([0.9, 0.8]) - 0.01 * number
+        detections.append({"boxes": boxes[keep], "labels": torch.tensor([1, 2])[keep], "scores": scores[keep]})
+    return network_figures(detections, targets, [0.5] * len(found), CLASSES, EDGES, DRAWS)
+
+
+def test_bins_are_in_the_networks_pixels_and_say_what_they_hold():
+    figures, _ = figures_of([(True, False)] * IMAGES)
+    assert [entry["objects"] for entry in figures["by_short_side"]] == [0, IMAGES, 0, IMAGES, 0]
+    assert [entry["objects_by_class"] for entry in figures["by_short_side"]][1::2] == [
+        {"small": IMAGES, "large": 0},
+        {"small": 0, "large": IMAGES},
+    ]
+    assert [entry["AP"]["value"] for entry in figures["by_short_side"]] == [None, 1, None, 0, None]
+    assert figures["AP"]["small"]["value"] == 1 and figures["mAP"]["value"] == 0.5
+
+
+def test_gains_are_the_better_minus_the_base():
+    _, better = figures_of([(True, True)] * IMAGES)
+    _, base = figures_of([(False, True)] * IMAGES)
+    gains = gain_figures(better, base, CLASSES)
+    assert gains["mAP"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert [gains["AP"][kind]["value"] for kind in CLASSES] == [1, 0]
+    assert [gain["value"] for gain in gains["by_short_side"]] == [None, 1, None, 0, None]
+    assert gain_figures(base, better, CLASSES)["mAP"]["value"] == -0.5
+
+
+def test_both_networks_are_judged_on_the_same_draws():
+    half = [(number % 2 == 0, True) for number in range(IMAGES)]
+    (figures, one), (_, other) = figures_of(half), figures_of(half)
+    assert figures["mAP"]["high"] - figures["mAP"]["low"] > 0.1
+    assert gain_figures(one, other, CLASSES)["mAP"] == {"value": 0, "low": 0, "high": 0}
+
+
+class Pictures:
+    """Images of 80 x 120 with a single object each, but every third has two or a large one."""
+
+    classes = CLASSES
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, index):
+        boxes = [[10.0, 10, 22, 22]] if index % 3 else [[[10.0, 10, 22, 22]] * 2, [[0.0, 0, 120, 80]]][index % 2]
+        image = torch.rand(3, 80, 120, generator=torch.Generator().manual_seed(index))
+        return image, {"boxes": torch.tensor(boxes), "labels": torch.ones(len(boxes), dtype=torch.int64)}
+
+    def size(self, index):
+        return 80, 120
+
+    def image_name(self, index):
+        return str(index)
+
+
+MODEL = DetectorConfig(
+    image=ImageConfig(image_min_side=40, image_max_side=128),
+    backbone=BackboneConfig(depth=10, width=16, norm="group", pyramid_channels=16),
+    rpn=RpnConfig(rpn_keep_test=5),
+    box=BoxHeadConfig(box_hidden=8),
+)
+
+
+def test_images_shrink_by_their_shorter_side():
+    assert size_factors(Pictures(), MODEL) == [0.5] * 12
+
+
+@pytest.mark.parametrize("count, names", [(40, "1 2 4 5 7 8 10 11"), (8, "1 2 4 5 7 8 10 11"), (3, "1 5 10")])
+def test_saliency_is_measured_on_small_single_objects_over_the_whole_part(count, names):
+    figures = saliency_figures(build_detector(MODEL, CLASSES, 1), Pictures(), 1, count)
+    assert [entry["name"] for entry in figures] == names.split()
+    assert all(entry["class"] == "small" and entry["area"] == pytest.approx(144 / 9600) for entry in figures)
+    assert all(entry["trained"] == entry["random"] > 0 for entry in figures)  # untrained, of the same seed
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_networks_differ_in_architecture_rate_and_the_number_of_proposals_a_level(scale):
+    experiment = SCALES[scale]
+    multiscale, single = (experiment.config(network, "data", 3) for network in ("multiscale", "single-scale"))
+    assert multiscale.training == replace(single.training, learning_rate=multiscale.training.learning_rate)
+    assert single.training.seed == 3 and single.data == multiscale.data
+    assert (multiscale.model.architecture, single.model.architecture) == ("fpn", "conv4")
+    five = {name: 5 * getattr(multiscale.model.rpn, name) for name in ("rpn_pre_nms_train", "rpn_pre_nms_test")}
+    assert single.model == replace(multiscale.model, architecture="conv4", rpn=replace(multiscale.model.rpn, **five))
