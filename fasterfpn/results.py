@@ -19,10 +19,13 @@ from fasterfpn.engine.detections import NAMES, Speed
 from fasterfpn.engine.evaluator import without_nan
 from fasterfpn.engine.experiment import BASE, CPU, PAPER, Experiment
 from fasterfpn.engine.results import (
+    BLIND,
+    FOUND,
     anchor_figures,
     data_figures,
     gain_figures,
     network_figures,
+    saliency_by_class,
     saliency_figures,
     size_factors,
     targets_of,
@@ -75,6 +78,7 @@ def write_report(
         "paper": PAPER if beside_paper and set(classes) == PAPER["AP"]["multiscale"].keys() else {},
         "data": data_figures(splits),
         "anchors": {run.network: anchor_figures(splits.train, run.detector.config) for run in runs},
+        "saliency_limits": {"found": FOUND, "blind": BLIND},
         "seeds": {},
     }
     samples: dict[str, dict[str, Any]] = {}
@@ -94,6 +98,7 @@ def write_report(
             "validation": validation_figures(run.folder),
             "saliency": saliency_figures(run.detector, splits.test, run.seed) if len(runs) > 1 else [],
         }
+        figures["saliency_by_class"] = saliency_by_class(figures["saliency"])
         content["seeds"].setdefault(str(run.seed), {"networks": {}, "gains": {}})["networks"][run.network] = figures
         samples.setdefault(str(run.seed), {})[run.network] = drawn
     for seed, entry in content["seeds"].items():

@@ -36,6 +36,7 @@ RECALLS = torch.arange(101, dtype=torch.float64) / 100
 ANCHOR_IOUS = (0.5, 0.7)
 MISTAKES = 8
 SALIENCY, SMALL_AREA = 40, 0.03
+FOUND, BLIND = 5, 2  # a map that dwells on the object has a ratio of FOUND or more, one that does not less than BLIND
 Images = Sequence[Mapping[str, Tensor]]
 Samples = dict[str, Any]  # "AP" (1 + B, C) and "by_short_side", one (1 + B, C) a bin
 
@@ -170,6 +171,25 @@ def saliency_figures(detector: Detector, dataset: LabelledImages, seed: int, cou
         named = {"name": dataset.image_name(index), "class": detector.classes[label - 1], "area": area}
         figures.append(named | {"trained": trained, "random": untrained})
     return figures
+
+
+def saliency_by_class(figures: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of each class that `saliency_figures` met, and of all: images, median ratios, and how many are as they should be.
+
+    A ratio that is not defined, as for a box without pixels, counts as 0.
+    """
+    kinds = {one["class"]: [other for other in figures if other["class"] == one["class"]] for one in figures}
+    summary = {}
+    for kind, some in (kinds | {"all": figures} if figures else {}).items():
+        trained, random = ([0.0 if math.isnan(one[key]) else one[key] for one in some] for key in ("trained", "random"))
+        summary[kind] = {
+            "images": len(some),
+            "trained": statistics.median(trained),
+            "found": sum(ratio >= FOUND for ratio in trained),
+            "random": statistics.median(random),
+            "blind": sum(ratio < BLIND for ratio in random),
+        }
+    return summary
 
 
 def validation_figures(folder: Path) -> list[tuple[int, float | None]]:

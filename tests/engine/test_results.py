@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from fasterfpn.engine.experiment import SCALES
-from fasterfpn.engine.results import gain_figures, network_figures, saliency_figures, size_factors
+from fasterfpn.engine.results import (
+    gain_figures,
+    network_figures,
+    saliency_by_class,
+    saliency_figures,
+    size_factors,
+)
 from fasterfpn.models.config import BackboneConfig, BoxHeadConfig, DetectorConfig, ImageConfig, RpnConfig
 from fasterfpn.models.detector import build_detector
 
@@ -94,6 +100,16 @@ def test_saliency_is_measured_on_small_single_objects_over_the_whole_part(count,
     assert [entry["name"] for entry in figures] == names.split()
     assert all(entry["class"] == "small" and entry["area"] == pytest.approx(144 / 9600) for entry in figures)
     assert all(entry["trained"] == entry["random"] > 0 for entry in figures)  # untrained, of the same seed
+
+
+def test_saliency_is_summed_up_by_class_and_in_all():
+    ratios = [("jet", 5.0, 2.0), ("jet", 4.9, 1.9), ("jet", 9.0, 0.0), ("crater", float("nan"), float("nan"))]
+    figures = [{"class": kind, "trained": trained, "random": random} for kind, trained, random in ratios]
+    summary = saliency_by_class(figures)
+    assert summary["jet"] == {"images": 3, "trained": 5, "found": 2, "random": 1.9, "blind": 2}
+    assert summary["crater"] == {"images": 1, "trained": 0, "found": 0, "random": 0, "blind": 1}
+    assert list(summary) == ["jet", "crater", "all"] and summary["all"]["found"] == 2 and summary["all"]["images"] == 4
+    assert saliency_by_class([]) == {}
 
 
 @pytest.mark.parametrize("scale", SCALES)
