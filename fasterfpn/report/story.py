@@ -214,7 +214,7 @@ def _saliency_table(page: Page, networks: Numbers, limits: Numbers) -> None:
     if len(rows) > 1:
         text = (
             "On test images with one object only, under 3 % of the image: how many times its share of the area the "
-            "doubled box holds of the map's mass, median, and on how many images it is so; trained, and untrained."
+            "doubled box holds of the map's mass, the median; and on how many it is that; trained, and untrained."
         )
         page.table(rows, "Beyond the paper", text)
 

@@ -207,6 +207,7 @@ def test_impossible_requests_are_refused(wrong):
         {"images": 2, "out": "out", "deck": "balanced"},
         {"contact_sheet": "sheet.tiff"},
         {"contact_sheet": "absent/sheet.png"},
+        {"contact_sheet": "sheet.png", "seed": -1},
     ],
 )
 def test_command_line_refuses_and_leaves_nothing(tmp_path, wrong):

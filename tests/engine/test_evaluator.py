@@ -109,3 +109,11 @@ def test_the_table_names_every_figure_once():
     table = summary_table(summary(detections, targets, ("scratch", "dent")))
     assert table.splitlines()[4].split() == ["dent", "2", "50.0", "54.5"]
     assert "No object is marked difficult" in table
+
+
+def test_nan_is_null_at_any_depth():
+    nan = float("nan")
+    assert without_nan({"a": [nan, {"b": nan}, (1.5, nan)], "c": nan}) == {
+        "a": [None, {"b": None}, [1.5, None]],
+        "c": None,
+    }
