@@ -205,6 +205,7 @@ class Trainer:
         if math.isnan(figure) or figure > self.best_mAP:
             self.best_step, self.best_mAP = self.budget.done, figure
             self.save(BEST)
+            self.save_progress()  # whoever goes on from an earlier step may never come by these weights again
 
     def epoch(self) -> float:
         """Visits of every image so far."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fasterfpn.report.curves import COLOURS  # of the networks, in their order
+from fasterfpn.report.tables import Numbers, bin_name
 
 PAPER = "#222222"
-Numbers = Mapping[str, Any]
 
 
 def _axes(width: float = 8.5, height: float = 3.6) -> tuple[Figure, Axes]:
@@ -137,12 +136,6 @@ def ap_by_short_side(networks: Mapping[str, Numbers]) -> Figure:
         label.set_horizontalalignment("center")
     _legend(figure)
     return figure
-
-
-def bin_name(entry: Numbers) -> str:
-    """ "4 to 8 px"; "64 px and more"."""
-    low, high = entry["low"], entry["high"]
-    return f"{low:g} px and more" if high is None else f"{low:g} to {high:g} px"
 
 
 def _bars(axis: Axes, groups: Mapping[str, Sequence[Numbers]]) -> None:

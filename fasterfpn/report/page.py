@@ -22,7 +22,8 @@ img { max-width: 100%; height: auto; display: block; }
 .wide { overflow-x: auto; } .chart img { width: 100%; min-width: 34rem; }
 table { border-collapse: collapse; font-size: .92rem; margin-bottom: .5rem; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; } th { font-weight: 600; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; }
+th { font-weight: 600; white-space: normal; vertical-align: bottom; }
 """
 
 

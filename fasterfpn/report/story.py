@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -14,12 +12,11 @@ from fasterfpn.data.dataset import LabelledImages
 from fasterfpn.data.splits import Splits
 from fasterfpn.models.config import DetectorConfig
 from fasterfpn.models.detector import Detector
-from fasterfpn.report import charts, pictures
+from fasterfpn.report import charts, pictures, tables
 from fasterfpn.report.curves import loss_figure
 from fasterfpn.report.draw import GREEN
 from fasterfpn.report.page import Page
-
-Numbers = Mapping[str, Any]
+from fasterfpn.report.tables import Numbers
 
 
 @dataclass(frozen=True)
@@ -51,21 +48,35 @@ def report_page(content: Numbers, splits: Splits, shown: Mapping[str, Shown], la
 
 def _results(page: Page, content: Numbers, networks: Numbers) -> None:
     page.heading("Results")
-    _table_2(page, content)
+    images = next(iter(networks.values()))["images"]
+    beside = " The paper's are of its own 300 test images, on a Tesla K80." if content["paper"] else ""
+    text = f"Mean average precision at IoU 0.5 on {images} test images, and speed.{beside}"
+    page.table(tables.networks(content), "Table 2", text)
     if next(iter(content["seeds"].values()))["gains"]:
-        _gains(page, content)
+        text = (
+            "How much better, in all and by the object's shorter side; both networks on the same draws of test images."
+        )
+        page.table(tables.gains(content), "Beyond the paper", text)
     page.chart(
         charts.ap_by_class(networks, content["paper"].get("AP", {}).get("multiscale", {})),
         "Figure 11",
         "Average precision of each type at IoU 0.5; the lines are 95 % intervals over test images.",
     )
-    _ap_table(page, content)
+    text = "Average precision by type; what the paper does not print stays empty."
+    page.table(tables.ap_by_class(content), "Figure 11 in numbers", text)
     page.chart(
         charts.ap_by_short_side(networks),
         "Beyond the paper",
         "Average precision by the shorter side of the object in pixels of the network's input, mean over the types.",
     )
-    _side_table(page, content)
+    text = (
+        "AP (%) by shorter side and its 95 % interval, mean over the types with objects there; what lies outside a "
+        "bin is left aside."
+    )
+    page.table(tables.ap_by_short_side(content), "Beyond the paper", text)
+    page.table(
+        tables.objects_by_short_side(networks), "Beyond the paper", "Of which types the objects of each size are."
+    )
     page.chart(
         charts.precision_recall(networks),
         "Beyond the paper",
@@ -124,7 +135,13 @@ def _detections(
         "Saliency: image, gradient of the class with respect to the pixels, and both together.",
         cell="22rem",
     )
-    _saliency_table(page, networks, content["saliency_limits"])
+    rows = tables.saliency(networks, content["saliency_limits"])
+    if len(rows) > 1:
+        text = (
+            "On test images with one object only, under 3 % of the image: how many times its share of the area the "
+            "doubled box holds of the map's mass, the median; and on how many it is that; trained, and untrained."
+        )
+        page.table(rows, "Beyond the paper", text)
 
 
 def _mistakes(page: Page, test: LabelledImages, networks: Numbers) -> None:
@@ -137,91 +154,3 @@ def _mistakes(page: Page, test: LabelledImages, networks: Numbers) -> None:
         for key, colour, text in kinds:
             crops = pictures.mistakes(test, network[key], colour)
             page.pictures(crops, "Beyond the paper", f"The {name} network's {text} there.", cell="9rem")
-
-
-def _table_2(page: Page, content: Numbers) -> None:
-    paper = content["paper"]
-    head = ["network", *(["seed"] if len(content["seeds"]) > 1 else []), "mAP (%)", "95 % interval", "s/image"]
-    head += ["paper's mAP", "paper's s/image"] if paper else []
-    rows = [[*head, "parameters (M)", "training (min)"]]
-    for seed, entry in content["seeds"].items():
-        for name, one in entry["networks"].items():
-            row = [name, *([seed] if len(content["seeds"]) > 1 else []), _percent(one["mAP"]["value"])]
-            row += [_interval(one["mAP"]), f"{one['seconds_per_image']:.3f}"]
-            if paper:
-                row += [str(paper[key].get(name, "")) for key in ("mAP", "seconds_per_image")]
-            rows.append([*row, f"{one['parameters'] / 1e6:.2f}", f"{one['training']['seconds'] / 60:.1f}"])
-    images = next(iter(next(iter(content["seeds"].values()))["networks"].values()))["images"]
-    beside = " The paper's are of its own 300 test images, on a Tesla K80." if paper else ""
-    page.table(rows, "Table 2", f"Mean average precision at IoU 0.5 on {images} test images, and speed.{beside}")
-
-
-def _gains(page: Page, content: Numbers) -> None:
-    rows = [["gain over the single-scale network (points)", "seed", "gain", "95 % interval"]]
-    for seed, entry in content["seeds"].items():
-        bins = next(iter(entry["networks"].values()))["by_short_side"]
-        for name, gains in entry["gains"].items():
-            lines = [("mAP", gains["mAP"])]
-            lines += [(charts.bin_name(one), gain) for one, gain in zip(bins, gains["by_short_side"], strict=True)]
-            rows += [[f"{name}, {text}", seed, _percent(gain["value"]), _interval(gain)] for text, gain in lines]
-    caption = (
-        "How much better, in all and by the object's shorter side; both networks on the same draws of test images."
-    )
-    page.table(rows, "Beyond the paper", caption)
-
-
-def _ap_table(page: Page, content: Numbers) -> None:
-    paper, first = content["paper"].get("AP", {}), next(iter(content["seeds"].values()))
-    columns = [(seed, name) for seed, entry in content["seeds"].items() for name in entry["networks"]]
-    several = len(content["seeds"]) > 1
-    head = ["AP (%)", "test objects", *(f"{name}, seed {seed}" if several else name for seed, name in columns)]
-    names = [name for name in first["networks"] if name in content["paper"].get("mAP", {})]
-    head += [f"{name}, the paper" for name in names]
-    rows = [head]
-    for kind, objects in content["data"]["test"]["objects_by_class"].items():
-        figures = [content["seeds"][seed]["networks"][name]["AP"][kind]["value"] for seed, name in columns]
-        printed = [str(paper.get(name, {}).get(kind, "")) for name in names]
-        rows.append([kind, str(objects), *map(_percent, figures), *printed])
-    page.table(rows, "Figure 11 in numbers", "Average precision by type; what the paper does not print stays empty.")
-
-
-def _side_table(page: Page, content: Numbers) -> None:
-    several = len(content["seeds"]) > 1
-    rows = [["shorter side", "test objects"]]
-    for seed, entry in content["seeds"].items():
-        for name, one in entry["networks"].items():
-            rows[0] += [f"{name}, seed {seed}" if several else name, "95 % interval"]
-            for place, line in enumerate(one["by_short_side"], start=1):
-                if len(rows) <= place:
-                    rows.append([charts.bin_name(line), str(line["objects"])])
-                rows[place] += [_percent(line["AP"]["value"]), _interval(line["AP"])]
-    text = "AP (%) by shorter side, mean over the types with objects there; what lies outside a bin is left aside."
-    page.table(rows, "Beyond the paper", text)
-    bins = next(iter(next(iter(content["seeds"].values()))["networks"].values()))["by_short_side"]
-    rows = [["test objects", *map(charts.bin_name, bins)]]
-    for kind in bins[0]["objects_by_class"]:
-        rows.append([kind, *(str(entry["objects_by_class"][kind]) for entry in bins)])
-    page.table(rows, "Beyond the paper", "Of which types the objects of each size are.")
-
-
-def _saliency_table(page: Page, networks: Numbers, limits: Numbers) -> None:
-    found, blind = f"{limits['found']} or more", f"under {limits['blind']}"
-    rows = [["network", "class", "images", "mass ratio", found, "random weights", blind]]
-    for name, one in networks.items():
-        for kind, entry in one["saliency_by_class"].items():
-            row = [f"{entry['trained']:.1f}", entry["found"], f"{entry['random']:.1f}", entry["blind"]]
-            rows.append([name, kind, str(entry["images"]), *map(str, row)])
-    if len(rows) > 1:
-        text = (
-            "On test images with one object only, under 3 % of the image: how many times its share of the area the "
-            "doubled box holds of the map's mass, the median; and on how many it is that; trained, and untrained."
-        )
-        page.table(rows, "Beyond the paper", text)
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else f"{100 * value:.1f}"
-
-
-def _interval(figure: Numbers) -> str:
-    return "" if figure["low"] is None else f"{100 * figure['low']:.1f} to {100 * figure['high']:.1f}"

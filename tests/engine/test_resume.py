@@ -108,8 +108,17 @@ def test_the_seconds_before_the_stop_count(tmp_path):
 
 def test_it_is_not_written_more_often_than_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer_module, "RESUME_SECONDS", 3600)
-    stopped(make_config(steps=8), tmp_path / "run", 12)
+    stopped(make_config(steps=8, validations=1), tmp_path / "run", 12)
     assert not (tmp_path / "run" / RESUME).exists()
+
+
+def test_the_best_weights_are_never_ahead_of_it(tmp_path, monkeypatch):
+    """Going on may round otherwise, on other threads: what it does over must not leave its weights behind."""
+    monkeypatch.setattr(trainer_module, "RESUME_SECONDS", 3600)
+    stopped(make_config(steps=14, validations=5), tmp_path / "run", 13)  # six steps; validations at the third and sixth
+    trainer = make_trainer(make_config(steps=14, validations=5), tmp_path / "run", splits(8))
+    trainer.restore()
+    assert trainer.budget.done >= trainer.best_step == read_checkpoint(tmp_path / "run" / BEST).step >= 3
 
 
 def rewrite(path, change):
