@@ -76,7 +76,7 @@ def main(
     if steps is not None:
         experiment = replace(experiment, training=replace(experiment.training, steps=steps))
     if weights is not None:
-        backbone = replace(experiment.model.backbone, norm="frozen_batch")
+        backbone = replace(experiment.model.backbone, norm="frozen_batch", pyramid_norm=False)
         experiment = replace(experiment, model=replace(experiment.model, backbone=backbone))
     if data != "synthetic":
         data = str(Path(data).resolve())
