@@ -19,7 +19,9 @@ import tyro
 
 from fasterfpn.cli import write_json
 from fasterfpn.data.aluminium import GENERATOR_HASH
+from fasterfpn.engine.config import config_from_json
 from fasterfpn.engine.experiment import NETWORKS, SCALES
+from fasterfpn.engine.resume import RESUME
 from fasterfpn.models.detector import build_detector
 from fasterfpn.reproduce import synthetic_data
 from fasterfpn.train import fit
@@ -52,18 +54,22 @@ def main(
             raise SystemExit(f"--networks {network}: give some of {', '.join(map(repr, NETWORKS))}")
         for rate in rates:
             folder = out / run_name(network, f"{rate:g}", steps, seed)
+            config = experiment.config(network, str(out / "data"), seed)
+            training = replace(config.training, steps=steps, learning_rate=rate, validations=1)
+            config = replace(config, training=training)
             if not (folder / "validation.json").is_file():
-                config = experiment.config(network, str(out / "data"), seed)
-                training = replace(config.training, steps=steps, learning_rate=rate, validations=1)
-                config = replace(config, training=training)
                 folder.mkdir(parents=True, exist_ok=True)
                 detector = build_detector(config.model, splits.train.classes, seed)
                 outcome = fit(detector, splits, config, folder)
                 write_json(folder / "validation.json", {"mAP": outcome.best_mAP, "seconds": outcome.seconds})
+                (folder / RESUME).unlink(missing_ok=True)
+            elif config_from_json((folder / "config.json").read_text(), str(folder)) != config:
+                raise SystemExit(f"{folder}: of another configuration; give a new --out")
     rows = [row for network in NETWORKS for row in measured(out, network, steps, seed)]
     text = (
         f"mAP at IoU 0.5 on the {len(splits.val)} validation images after {steps} steps, the schedule laid out over "
-        f"them; scale {scale}, generator {GENERATOR_HASH}, seed {seed}."
+        f"them; scale {scale}, generator {GENERATOR_HASH}, seed {seed}, "
+        f"norms in the pyramid: {'yes' if experiment.model.backbone.pyramid_norm else 'no'}."
     )
     timing.write_results(name, "Learning rates of the experiment's networks", text, {"": rows})
 

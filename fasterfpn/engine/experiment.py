@@ -90,8 +90,8 @@ CPU = Experiment(
     model=replace(
         SMALL.model,
         image=ImageConfig(image_min_side=384, image_max_side=512),
-        # conv5, the head of the single-scale network, has norms of its own; without any, the pyramid's head wanted a
-        # learning rate sixteen times lower than conv5 and was the slower to learn.
+        # conv5, the head of the single-scale network, has norms of its own. Without any, the pyramid wanted a learning
+        # rate sixteen times lower than conv4; with them, four times.
         backbone=replace(SMALL.model.backbone, pyramid_norm=True),
         scale=ScaleConfig(anchor_areas=tuple(0.4**2 * area for area in AREAS), canonical_size=89.6),
         box=replace(SMALL.model.box, score_threshold=0.05),

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from fasterfpn.data import Splits, training_batches
 from fasterfpn.data.batches import Batch, batches_per_epoch
-from fasterfpn.engine.checkpoint import BEST, LAST, save_checkpoint
+from fasterfpn.engine.checkpoint import BEST, LAST, read_checkpoint, save_checkpoint
 from fasterfpn.engine.config import Config, TrainingConfig
 from fasterfpn.engine.evaluator import detect_all, summary
 from fasterfpn.engine.precision import training_dtype
@@ -32,7 +32,7 @@ from fasterfpn.engine.schedule import Budget, learning_rate
 from fasterfpn.errors import InputError
 from fasterfpn.models import Detector
 
-RESUME_SECONDS = 60  # at least, between two writings of resume.safetensors: it is three times as large as the weights
+RESUME_SECONDS = 60  # between two writings of resume.safetensors, which is large, unless there are new best weights
 LOSSES = ("total_loss", "rpn_cls_loss", "rpn_loc_loss", "roi_cls_loss", "roi_loc_loss")
 
 
@@ -174,6 +174,8 @@ class Trainer:
         done = restore_training(self.folder / RESUME, self.detector, self.optimizer, self.config, self.data)
         self.budget.done, self.seconds = done.step, done.seconds
         self.best_step, self.best_mAP = done.best_step, done.best_mAP
+        if (self.folder / BEST).exists() and read_checkpoint(self.folder / BEST).step > done.step:
+            self.best_step, self.best_mAP = 0, -math.inf  # stopped between the two files: the next validation decides
         self.log.go_on(done.step, done.losses)
         keep_rows(self.folder / "validation.csv", lambda step: step <= done.step)
 
@@ -182,7 +184,7 @@ class Trainer:
         return self.seconds + self.bar.format_dict["elapsed"]
 
     def validate(self) -> None:
-        """mAP on the validation part; its weights are kept where they are the best so far.
+        """mAP on the validation part; its weights are kept where they are the best so far, and what going on needs.
 
         Without a validation part, the latest weights count as the best.
         """
@@ -205,7 +207,8 @@ class Trainer:
         if math.isnan(figure) or figure > self.best_mAP:
             self.best_step, self.best_mAP = self.budget.done, figure
             self.save(BEST)
-            self.save_progress()  # whoever goes on from an earlier step may never come by these weights again
+            # Going on from an earlier step may round otherwise, on other threads, and not come by these weights again.
+            self.save_progress()
 
     def epoch(self) -> float:
         """Visits of every image so far."""

@@ -62,8 +62,9 @@ class BackboneConfig:
     pyramid_channels: int = 256
     """Channels of every level P2..P6 (Lin et al. sec. 3)."""
     pyramid_norm: bool = False
-    """Normalise the pyramid's convolutions (with `norm`) and the two layers of its box head (layer norm): what lets
-    them train from scratch at a high learning rate (He, Girshick and Dollár 2019, sec. 3)."""
+    """Normalise the pyramid's convolutions (with `norm`) and the two layers of its box head (layer norm), to train from
+    scratch. After He, Girshick and Dollár 2019, sec. 3, who take group or synchronised batch norm; layer norm in the
+    head is ours. Without effect for conv4, which has no pyramid."""
 
     def __post_init__(self) -> None:
         # Not 8: with 8 channels, torch 2.13's own convolutions (oneDNN, AVX-512) were seen to corrupt memory.

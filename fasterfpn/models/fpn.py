@@ -16,8 +16,8 @@ class FPN(nn.Module):
 
     Upsampling goes to the size of the lateral, so odd sizes work (nearest, exactly 2x where the size is even). Without
     `top_down` there are no sums: each level sees its own stage of the backbone alone, with as many parameters (Lin et
-    al. sec. 5, "without top-down"), which tells what the sums are worth. `norm` makes the layer behind each convolution
-    of `channels`, whose bias it replaces; by default there is none.
+    al. sec. 5, "without top-down"), which tells what the sums are worth. `norm(channels)` makes the layer that follows
+    each convolution and stands in for its bias; by default there is none.
     """
 
     def __init__(

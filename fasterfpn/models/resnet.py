@@ -90,7 +90,10 @@ def stage_channels(config: BackboneConfig) -> list[int]:
 
 
 def residual_stage(config: BackboneConfig, stage: int, conv3x3: type[nn.Conv2d] = nn.Conv2d) -> nn.Sequential:
-    """conv2_x (stage 0) to conv5_x (stage 3), not initialised: from stage 1 on, the first block halves the map."""
+    """conv2_x (stage 0) to conv5_x (stage 3), not initialised: from stage 1 on, the first block halves the map.
+
+    `conv3x3` is the class of the 3x3 convolutions.
+    """
     block, counts = STAGES[config.depth]
     channels = stage_channels(config)
     inputs = channels[stage - 1] if stage > 0 else config.width

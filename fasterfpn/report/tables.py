@@ -80,7 +80,8 @@ def objects_by_short_side(networks: Numbers) -> Rows:
 
 
 def saliency(networks: Numbers, limits: Numbers) -> Rows:
-    """A row for each network and class: what share of the map lies on the object; the heading alone without any."""
+    """A row for each network and class: how many times its share of the area the doubled box of the object holds of the
+    map's mass, and on how many images that is enough; the heading alone without any."""
     found, blind = f"{limits['found']} or more", f"under {limits['blind']}"
     rows = [["network", "class", "images", "mass ratio", found, "random weights", blind]]
     for name, one in networks.items():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import shutil
 
 import pytest
@@ -112,13 +113,32 @@ def test_it_is_not_written_more_often_than_asked(tmp_path, monkeypatch):
     assert not (tmp_path / "run" / RESUME).exists()
 
 
-def test_the_best_weights_are_never_ahead_of_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("figures, best", [([0.2, 0.7], 6), ([0.7, 0.2], 3)])
+def test_the_best_weights_are_never_ahead_of_it(tmp_path, monkeypatch, figures, best):
     """Going on may round otherwise, on other threads: what it does over must not leave its weights behind."""
     monkeypatch.setattr(trainer_module, "RESUME_SECONDS", 3600)
-    stopped(make_config(steps=14, validations=5), tmp_path / "run", 13)  # six steps; validations at the third and sixth
-    trainer = make_trainer(make_config(steps=14, validations=5), tmp_path / "run", splits(8))
+    given = iter(figures)
+    monkeypatch.setattr(trainer_module, "summary", lambda *_: {"mAP_area": next(given)})
+    config = make_config(steps=14, validations=5)
+    stopped(config, tmp_path / "run", 13)  # six steps; validations at the third and sixth
+    trainer = make_trainer(config, tmp_path / "run", splits(8))
     trainer.restore()
-    assert trainer.budget.done >= trainer.best_step == read_checkpoint(tmp_path / "run" / BEST).step >= 3
+    assert trainer.budget.done == trainer.best_step == read_checkpoint(tmp_path / "run" / BEST).step == best
+    assert trainer.best_mAP == 0.7
+
+
+def test_best_weights_that_are_ahead_all_the_same_do_not_count(tmp_path, monkeypatch):
+    """A stop between the writing of the two files."""
+    given = iter([0.2, 0.2, 0.3, 0.4])  # at the third step; at the third, the sixth and the eighth
+    monkeypatch.setattr(trainer_module, "summary", lambda *_: {"mAP_area": next(given)})
+    config = make_config(steps=14, validations=5)
+    stopped(config, tmp_path / "early", 9)
+    stopped(config, tmp_path / "late", 17)
+    assert read_checkpoint(tmp_path / "late" / BEST).step == 8
+    shutil.copy(tmp_path / "late" / BEST, tmp_path / "early" / BEST)
+    trainer = make_trainer(config, tmp_path / "early", splits(8))
+    trainer.restore()
+    assert trainer.budget.done == 4 and (trainer.best_step, trainer.best_mAP) == (0, -math.inf)
 
 
 def rewrite(path, change):

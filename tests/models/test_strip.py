@@ -1,5 +1,6 @@
 """The convolution of maps laid side by side is the convolution of each map: values and gradients."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from fasterfpn.models.strip import StripConv2d
 side = st.integers(1, 8)
 
 
-@given(st.integers(0, 5), side, side, st.sampled_from([1, 2]), st.integers(0, 2**32))
+@given(st.integers(0, 5), side, side, st.sampled_from([1, 2, 3]), st.integers(0, 2**32))
 def test_it_is_the_plain_convolution(maps, height, width, stride, seed):
     generator = torch.Generator().manual_seed(seed)
     convolution = StripConv2d(3, 4, 3, stride, padding=1, bias=False).double()
@@ -35,3 +36,27 @@ def test_a_map_knows_nothing_of_its_neighbours():
     after = convolution(x)
     torch.testing.assert_close(after[::2], before[::2])
     assert not torch.allclose(after[1], before[1])
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-4), (torch.bfloat16, 0.05)])
+def test_in_training_the_maps_lie_side_by_side(monkeypatch, dtype, tolerance):
+    seen, plain = [], torch.nn.Conv2d._conv_forward
+
+    def recorded(self, x, *rest):
+        seen.append(tuple(x.shape))
+        return plain(self, x, *rest)
+
+    monkeypatch.setattr(StripConv2d, "_conv_forward", recorded)
+    convolution = StripConv2d(16, 16, 3, 2, padding=1, bias=False).to(memory_format=torch.channels_last)
+    x = torch.randn(5, 16, 7, 7).to(memory_format=torch.channels_last)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        strip, expected = convolution(x), F.conv2d(x, convolution.weight, stride=2, padding=1)
+    assert seen == [(1, 16, 7, 5 * 8)]
+    assert strip.dtype == dtype and strip.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(strip, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("change", [{"kernel_size": 5, "padding": 2}, {"padding": 0}, {"dilation": 2}])
+def test_what_would_mix_the_maps_is_refused(change):
+    with pytest.raises(ValueError, match="3x3"):
+        StripConv2d(2, 2, **{"kernel_size": 3, "padding": 1, **change})
