@@ -2,7 +2,7 @@
 
     python benchmarks/choose_learning_rate.py --out runs/rates [--scale cpu] [--steps 600] [--rates 0.0005 0.001 0.002]
 
-Writes benchmarks/results/learning_rates.md and .json (or --name), from all runs of that length in --out; the test part
+Writes benchmarks/results/learning_rates.md and .json, from all runs of that length in --out; the test part
 is not looked at. What is chosen goes into fasterfpn/engine/experiment.py by hand. A run that is in --out already is
 not repeated.
 """
@@ -34,7 +34,6 @@ def main(
     rates: tuple[float, ...] = (0.0005, 0.001, 0.002),
     networks: tuple[str, ...] = ("multiscale", "single-scale"),
     seed: int = 0,
-    name: str = "learning_rates",
 ) -> None:
     """Train the networks at the rates, and write the table.
 
@@ -45,7 +44,6 @@ def main(
         rates: highest learning rates to try.
         networks: which of the experiment's.
         seed: of the training.
-        name: of the table in benchmarks/results.
     """
     experiment = SCALES[scale]
     splits = synthetic_data(experiment, out / "data")
@@ -68,10 +66,9 @@ def main(
     rows = [row for network in NETWORKS for row in measured(out, network, steps, seed)]
     text = (
         f"mAP at IoU 0.5 on the {len(splits.val)} validation images after {steps} steps, the schedule laid out over "
-        f"them; scale {scale}, generator {GENERATOR_HASH}, seed {seed}, "
-        f"norms in the pyramid: {'yes' if experiment.model.backbone.pyramid_norm else 'no'}."
+        f"them; scale {scale}, generator {GENERATOR_HASH}, seed {seed}."
     )
-    timing.write_results(name, "Learning rates of the experiment's networks", text, {"": rows})
+    timing.write_results("learning_rates", "Learning rates of the experiment's networks", text, {"": rows})
 
 
 def run_name(network: str, rate: str, steps: int, seed: int) -> str:

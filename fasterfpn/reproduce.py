@@ -61,8 +61,8 @@ def main(
         seeds: how many times both networks are trained, with seeds first-seed, first-seed + 1, ...
         first_seed: the first of them.
         ablation: also train a pyramid without the top-down sums.
-        weights: pre-trained weights for every network, as in train (default: from scratch). The backbone's norms are
-            theirs, frozen; the pyramid has none.
+        weights: pre-trained weights for every network, as in train (default: from scratch). Norms are then
+            frozen.
         steps: steps of training, instead of the scale's own number.
         device: cpu, cuda, cuda:1, ...
         threads: CPU threads (default: torch's choice).
@@ -77,7 +77,7 @@ def main(
     if steps is not None:
         experiment = replace(experiment, training=replace(experiment.training, steps=steps))
     if weights is not None:
-        backbone = replace(experiment.model.backbone, norm="frozen_batch", pyramid_norm=False)
+        backbone = replace(experiment.model.backbone, norm="frozen_batch")
         rates = replace(experiment.learning_rates, chosen="not chosen anew for pre-trained weights")
         experiment = replace(experiment, model=replace(experiment.model, backbone=backbone), learning_rates=rates)
     if data != "synthetic":
@@ -232,10 +232,6 @@ def notes(experiment: Experiment, record: dict[str, Any]) -> list[str]:
                 f"A stride of 16 pixels at {width} pixels of width is like a stride of {16 * 1280 / width:.0f} at the "
                 "paper's 1280, so the single-scale network suffers more here than in the paper."
             )
-    if experiment.model.backbone.pyramid_norm:
-        said.append(
-            "Unlike the paper's, the pyramid and the two layers of its box head have norms, as conv5 has: from scratch."
-        )
     rates = [f"{name} {experiment.learning_rates.of(name):g}" for name in NETWORKS]
     said.append(f"Learning rates: {', '.join(rates)}; {experiment.learning_rates.chosen}.")
     if record["scale"] == "tiny":

@@ -31,18 +31,16 @@ from fasterfpn.models.strip import StripConv2d
 
 
 class TwoLayers(nn.Module):
-    """Two fully connected layers (fig. 9b), with layer norm behind each if asked for: (P, C, S, S) -> (P, D)."""
+    """Two fully connected layers (fig. 9b): (P, C, S, S) -> (P, D)."""
 
-    def __init__(self, channels: int, config: BoxHeadConfig, norm: bool = False) -> None:
+    def __init__(self, channels: int, config: BoxHeadConfig) -> None:
         super().__init__()
         self.width = config.box_hidden
         self.fc6 = nn.Linear(channels * config.pool_size**2, self.width)
         self.fc7 = nn.Linear(self.width, self.width)
-        self.norm6, self.norm7 = (nn.LayerNorm(self.width) if norm else nn.Identity() for _ in range(2))
 
     def forward(self, pooled: Tensor) -> Tensor:
-        x = F.relu(self.norm6(self.fc6(pooled.flatten(1))))
-        return F.relu(self.norm7(self.fc7(x)))
+        return F.relu(self.fc7(F.relu(self.fc6(pooled.flatten(1)))))
 
 
 class Conv5(nn.Module):

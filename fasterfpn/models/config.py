@@ -61,10 +61,6 @@ class BackboneConfig:
     """Stages that are not trained: 1 is the stem, 2 adds conv2_x, up to 5 (with conv4 up to 4)."""
     pyramid_channels: int = 256
     """Channels of every level P2..P6 (Lin et al. sec. 3)."""
-    pyramid_norm: bool = False
-    """Normalise the pyramid's convolutions (with `norm`) and the two layers of its box head (layer norm), to train from
-    scratch. After He, Girshick and Dollár 2019, sec. 3, who take group or synchronised batch norm; layer norm in the
-    head is ours. Without effect for conv4, which has no pyramid."""
 
     def __post_init__(self) -> None:
         # Not 8: with 8 channels, torch 2.13's own convolutions (oneDNN, AVX-512) were seen to corrupt memory.
@@ -72,10 +68,6 @@ class BackboneConfig:
         _require(self.pyramid_channels >= 8, "pyramid_channels must be at least 8")
         _require(0 <= self.frozen_stages <= 5, "frozen_stages must be in 0..5")
         _require(self.norm_eps >= 0, "norm_eps must not be negative")
-        _require(
-            not self.pyramid_norm or self.norm != "frozen_batch",
-            "pyramid_norm: there are no frozen statistics of a pyramid; give norm group or batch",
-        )
 
 
 @dataclass(frozen=True)
@@ -206,10 +198,6 @@ class DetectorConfig:
         _require(
             self.architecture == "fpn" or not self.torchvision_compat,
             f"torchvision_compat: torchvision has no detector like {self.architecture}",
-        )
-        _require(
-            not (self.backbone.pyramid_norm and self.torchvision_compat),
-            "torchvision_compat: torchvision's box head has no norms; leave pyramid_norm out",
         )
 
     def effective(self) -> DetectorConfig:

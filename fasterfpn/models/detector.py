@@ -6,7 +6,6 @@ N images (3, Hi, Wi) in 0..1; targets {"boxes": (Gi, 4), "labels": (Gi,) int64 i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,6 @@ from fasterfpn.models.box_head import BoxHead, Conv5, TwoLayers
 from fasterfpn.models.config import DetectorConfig
 from fasterfpn.models.fpn import FPN
 from fasterfpn.models.images import prepare_images
-from fasterfpn.models.norms import norm_layer
 from fasterfpn.models.resnet import ResNet
 from fasterfpn.models.rpn import RPN
 
@@ -43,18 +41,9 @@ class Detector(nn.Module):
         else:
             self.backbone = ResNet(effective.backbone)
             channels, strides = effective.backbone.pyramid_channels, STRIDES
-            norm = partial(norm_layer, effective.backbone.norm, eps=effective.backbone.norm_eps)
-            self.fpn = FPN(
-                self.backbone.channels,
-                channels,
-                top_down=config.architecture == "fpn",
-                norm=norm if effective.backbone.pyramid_norm else None,
-            )
+            self.fpn = FPN(self.backbone.channels, channels, top_down=config.architecture == "fpn")
         self.rpn = RPN(channels, effective.rpn, effective.scale, strides)
-        if self.fpn is None:
-            body = Conv5(effective.backbone)
-        else:
-            body = TwoLayers(channels, effective.box, effective.backbone.pyramid_norm)
+        body = Conv5(effective.backbone) if self.fpn is None else TwoLayers(channels, effective.box)
         pooled = strides[:4]  # P2..P5: P6 serves the RPN alone (fig. 9b)
         self.box_head = BoxHead(body, len(self.classes), effective.box, pooled, effective.scale.canonical_size)
         self.to(memory_format=torch.channels_last)

@@ -120,12 +120,10 @@ def to_torchvision(detector: Detector) -> dict[str, Tensor]:
     """The detector's whole state dict under the names of torchvision's Faster R-CNN; it shares the detector's memory.
 
     torchvision's FasterRCNN of the same depth, norm, classes and anchors loads it strictly. Raises `ValueError` for the
-    single-scale network and for `pyramid_norm`, which torchvision does not have.
+    single-scale network, which torchvision does not have.
     """
     if detector.fpn is None:
         raise ValueError("to_torchvision: torchvision has no detector on conv4")
-    if detector.config.backbone.pyramid_norm:
-        raise ValueError("to_torchvision: torchvision's box head has no norms (pyramid_norm)")
     return {_renamed(name, PREFIXES): value for name, value in detector.state_dict().items()}
 
 
