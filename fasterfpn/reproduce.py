@@ -61,8 +61,7 @@ def main(
         seeds: how many times both networks are trained, with seeds first-seed, first-seed + 1, ...
         first_seed: the first of them.
         ablation: also train a pyramid without the top-down sums.
-        weights: pre-trained weights for every network, as in train (default: from scratch). Norms are then
-            frozen.
+        weights: pre-trained weights for every network, as in train, with frozen norms (default: from scratch).
         steps: steps of training, instead of the scale's own number.
         device: cpu, cuda, cuda:1, ...
         threads: CPU threads (default: torch's choice).
