@@ -15,12 +15,12 @@ from torch.nn import functional as F
 class StripConv2d(nn.Conv2d):
     """`nn.Conv2d` with a 3x3 kernel and padding 1, for maps of 7 x 7 and 4 x 4 cells by the hundred.
 
-    oneDNN's kernels block over the width of a map and idle on one of four cells. Side by side, with a column of zeros
-    after each, the maps make one wide map: every cell still sees its own map and zeros, and every output is the same
-    sum. A stride of s wants each map to start at a multiple of s, so that up to s columns are zeros. The two of conv5
-    on 256 proposals, forward and backward in bfloat16, took 2.7 times less on one (busy) core of a Xeon with AMX; in
-    float32 as long as before. On a GPU, and for no map at all, it is the plain convolution. Raises ValueError for
-    another kernel, padding or dilation.
+    On a CPU such narrow maps ran at a fraction of the speed of wide ones (presumably as oneDNN blocks over the width).
+    Side by side, with a column of zeros after each, they make one wide map: every cell still sees its own map and
+    zeros, and every output is the same sum. A stride of s wants each map to start at a multiple of s, so that up to s
+    columns are zeros. The two of conv5 on 256 proposals, forward and backward in bfloat16, took 2.7 times less on one
+    (busy) core of a Xeon with AMX; in float32 as long as before. On a GPU, and for no map at all, it is the plain
+    convolution. Raises ValueError for another kernel, padding or dilation.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
