@@ -3,7 +3,7 @@
     python benchmarks/choose_learning_rate.py --out runs/rates [--scale cpu] [--steps 600] [--rates 0.0005 0.001 0.002]
 
 Writes benchmarks/results/learning_rates.md and .json, from all runs of that length in --out; the test part
-is not looked at. What is chosen goes into fasterfpn/engine/experiment.py by hand. A run that is in --out already is
+is not looked at. What is chosen goes into fasterfpn/study/experiment.py by hand. A run that is in --out already is
 not repeated.
 """
 
@@ -17,14 +17,14 @@ from typing import Literal
 import timing
 import tyro
 
-from fasterfpn.cli import write_json
-from fasterfpn.data.aluminium import GENERATOR_HASH
+from fasterfpn.data.synthetic.profiles import GENERATOR_HASH
 from fasterfpn.engine.config import config_from_json
-from fasterfpn.engine.experiment import NETWORKS, SCALES
+from fasterfpn.engine.fit import fit
 from fasterfpn.engine.resume import RESUME
+from fasterfpn.files import write_json
 from fasterfpn.models.detector import build_detector
 from fasterfpn.reproduce import synthetic_data
-from fasterfpn.train import fit
+from fasterfpn.study.experiment import NETWORKS, SCALES
 
 
 def main(

@@ -19,16 +19,16 @@ from typing import Any
 import torch
 import tyro
 
-from fasterfpn.data.aluminium import GENERATOR_HASH, write_aluminium
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.dataset import LabelledImages
 from fasterfpn.data.sources import open_source
-from fasterfpn.data.synthetic_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.profiles import GENERATOR_HASH, write_aluminium
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.evaluator import detect_all
-from fasterfpn.engine.experiment import BASE, CPU, NETWORKS
-from fasterfpn.engine.results import gain_figures, network_figures, size_factors, targets_of
 from fasterfpn.reproduce import run_folder
+from fasterfpn.study.experiment import BASE, CPU, NETWORKS
+from fasterfpn.study.figures import gain_figures, network_figures, size_factors, targets_of
 
 KEPT = ("images", "objects", "mAP", "AP", "by_short_side")
 

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 import tyro
 
+from fasterfpn.data.formats.labelme import original_root, read_original
 from fasterfpn.data.images import read_image
-from fasterfpn.data.labelme import original_root, read_original
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.geometry import box_iou
 

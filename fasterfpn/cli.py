@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import torch
 import tyro
 
+from fasterfpn.data.images import is_image
 from fasterfpn.errors import InputError
 
 
@@ -43,11 +42,41 @@ def checked_device(name: str) -> torch.device:
     return device
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write JSON; an existing file is replaced only by a whole one. Raises `InputError` where it cannot be written."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); give another path") from error
+def find_images(inputs: Sequence[Path], out: Path) -> list[Path]:
+    """Images and those in folders, at any depth, sorted within a folder, each once; not the earlier results in `out`.
+
+    Raises InputError for a path that does not exist, a folder without images, and where there is no path.
+    """
+    if not inputs:
+        raise InputError("no image given; name images or folders after the run")
+    found: dict[Path, Path] = {}  # resolved -> as given
+    for path in inputs:
+        if not path.exists():
+            raise InputError(f"{path}: no such image or folder; check the path")
+        images = [path]
+        if path.is_dir():
+            images = [image for image in sorted(path.rglob("*")) if is_image(image) and out not in image.parents]
+        if not images:
+            raise InputError(f"{path}: no image in this folder; it needs JPEG, PNG, BMP or TIFF files")
+        for image in images:
+            found.setdefault(image.resolve(), image)
+    return list(found.values())
+
+
+def picture_paths(images: Sequence[Path], out: Path) -> list[Path]:
+    """`out`/<stem>.jpg for each image; a stem met before gets _2, _3, ...
+
+    Raises InputError where that would overwrite one of the images.
+    """
+    paths: dict[Path, None] = {}
+    for image in images:
+        path, count = out / f"{image.stem}.jpg", 1
+        while path in paths:
+            count += 1
+            path = out / f"{image.stem}_{count}.jpg"
+        paths[path] = None
+    inputs = {image.resolve() for image in images}
+    for path in paths:
+        if path.resolve() in inputs:
+            raise InputError(f"--out {out}: its picture {path.name} would overwrite the image; give another folder")
+    return list(paths)

@@ -11,13 +11,14 @@ import torch
 import tyro
 from torch.utils.data import ConcatDataset, Dataset
 
-from fasterfpn.cli import checked_device, write_json
+from fasterfpn.cli import checked_device
 from fasterfpn.cli import run as run_command
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
 from fasterfpn.engine.checkpoint import load_detector, read_checkpoint
 from fasterfpn.engine.evaluator import detect_all, summary, summary_table, without_nan
 from fasterfpn.errors import InputError
+from fasterfpn.files import write_json
 
 Split = Literal["train", "val", "test", "all"]
 

@@ -11,11 +11,12 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from fasterfpn.cli import checked_device, write_json
+from fasterfpn.cli import checked_device, find_images, picture_paths
 from fasterfpn.cli import run as run_command
-from fasterfpn.data.images import is_image, read_image
+from fasterfpn.data.images import read_image
 from fasterfpn.engine.checkpoint import checkpoint_path, load_detector
 from fasterfpn.errors import InputError
+from fasterfpn.files import write_json
 from fasterfpn.models import Detector
 from fasterfpn.report.draw import draw_detections
 
@@ -57,46 +58,6 @@ def main(
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error.strerror or error}); give another folder") from error
     print(report(records, score, out))
-
-
-def find_images(inputs: Sequence[Path], out: Path) -> list[Path]:
-    """Images and those in folders, at any depth, sorted within a folder, each once; not the earlier results in `out`.
-
-    Raises InputError for a path that does not exist, a folder without images, and where there is no path.
-    """
-    if not inputs:
-        raise InputError("no image given; name images or folders after the run")
-    found: dict[Path, Path] = {}  # resolved -> as given
-    for path in inputs:
-        if not path.exists():
-            raise InputError(f"{path}: no such image or folder; check the path")
-        images = [path]
-        if path.is_dir():
-            images = [image for image in sorted(path.rglob("*")) if is_image(image) and out not in image.parents]
-        if not images:
-            raise InputError(f"{path}: no image in this folder; it needs JPEG, PNG, BMP or TIFF files")
-        for image in images:
-            found.setdefault(image.resolve(), image)
-    return list(found.values())
-
-
-def picture_paths(images: Sequence[Path], out: Path) -> list[Path]:
-    """`out`/<stem>.jpg for each image; a stem met before gets _2, _3, ...
-
-    Raises InputError where that would overwrite one of the images.
-    """
-    paths: dict[Path, None] = {}
-    for image in images:
-        path, count = out / f"{image.stem}.jpg", 1
-        while path in paths:
-            count += 1
-            path = out / f"{image.stem}_{count}.jpg"
-        paths[path] = None
-    inputs = {image.resolve() for image in images}
-    for path in paths:
-        if path.resolve() in inputs:
-            raise InputError(f"--out {out}: its picture {path.name} would overwrite the image; give another folder")
-    return list(paths)
 
 
 def predict_one(detector: Detector, image: Path, picture: Path, score: float) -> dict[str, Any]:

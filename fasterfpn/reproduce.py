@@ -17,24 +17,25 @@ from typing import Any, Literal
 
 import torch
 
-from fasterfpn.cli import checked_device, run, write_json
-from fasterfpn.data.aluminium import GENERATOR_HASH, write_aluminium
+from fasterfpn.cli import checked_device, run
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.splits import Splits
-from fasterfpn.data.synthetic_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.profiles import GENERATOR_HASH, write_aluminium
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.config import Config
 from fasterfpn.engine.detections import load_detections, save_detections
 from fasterfpn.engine.evaluator import detect_all, without_nan
-from fasterfpn.engine.experiment import NETWORKS, SCALES, Experiment
+from fasterfpn.engine.fit import fit
 from fasterfpn.engine.initial_weights import load_initial_weights
-from fasterfpn.engine.results import data_figures, measured_speed
 from fasterfpn.engine.resume import RESUME
 from fasterfpn.errors import InputError
+from fasterfpn.files import write_json
 from fasterfpn.models.detector import build_detector
-from fasterfpn.results import Run, write_report
-from fasterfpn.train import fit
+from fasterfpn.study.experiment import NETWORKS, SCALES, Experiment
+from fasterfpn.study.figures import data_figures, measured_speed
+from fasterfpn.study.run_report import Run, write_report
 
 PARTS = ("train", "valid", "test")
 

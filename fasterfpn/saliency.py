@@ -9,13 +9,12 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from fasterfpn.cli import checked_device
+from fasterfpn.cli import checked_device, find_images, picture_paths
 from fasterfpn.cli import run as run_command
 from fasterfpn.data.images import read_image
 from fasterfpn.engine.checkpoint import checkpoint_path, load_detector
 from fasterfpn.errors import InputError
 from fasterfpn.models.saliency import saliency
-from fasterfpn.predict import find_images, picture_paths
 from fasterfpn.report.heat import saliency_triptych
 
 

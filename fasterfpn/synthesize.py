@@ -10,9 +10,9 @@ from typing import Literal
 from PIL import Image
 
 from fasterfpn.cli import run
-from fasterfpn.data.aluminium import FULL_SIZE, check_aluminium, synthesize_aluminium, write_aluminium
-from fasterfpn.data.aluminium_layout import first_of_each_kind
-from fasterfpn.data.synthetic import BUILT_IN_SIZE, write_voc
+from fasterfpn.data.synthetic.easy import BUILT_IN_SIZE, write_voc
+from fasterfpn.data.synthetic.layout import first_of_each_kind
+from fasterfpn.data.synthetic.profiles import FULL_SIZE, check_aluminium, synthesize_aluminium, write_aluminium
 from fasterfpn.errors import InputError
 from fasterfpn.report.contact_sheet import contact_sheet as draw_contact_sheet
 

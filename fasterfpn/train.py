@@ -16,22 +16,24 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from fasterfpn.cli import checked_device, run, write_json
+from fasterfpn.cli import checked_device, run
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.config import PRESETS, Config
 from fasterfpn.engine.evaluator import detect_all, summary, summary_table, without_nan
-from fasterfpn.engine.experiment import NETWORKS
+from fasterfpn.engine.fit import fit
 from fasterfpn.engine.initial_weights import load_initial_weights
-from fasterfpn.engine.results import measured_speed
 from fasterfpn.engine.resume import RESUME, stopped_config
-from fasterfpn.engine.trainer import Outcome, Trainer
+from fasterfpn.engine.trainer import Outcome
 from fasterfpn.errors import InputError
+from fasterfpn.files import write_json
 from fasterfpn.models.detector import Detector, build_detector
 from fasterfpn.report.curves import loss_curve
 from fasterfpn.report.draw import draw_detections
-from fasterfpn.results import Run, write_report
+from fasterfpn.study.experiment import NETWORKS
+from fasterfpn.study.figures import measured_speed
+from fasterfpn.study.run_report import Run, write_report
 
 PICTURES = 12
 PICTURE_SCORE = 0.5
@@ -87,25 +89,6 @@ def train(
             print(f"--resume {folder} goes on", file=sys.stderr)
         raise
     (folder / RESUME).unlink(missing_ok=True)
-
-
-def fit(detector: Detector, splits: Splits, config: Config, folder: Path) -> Outcome:
-    """Train in `folder`, which exists: config.json, problems.txt, and what `Trainer` writes.
-
-    Where it holds a training that was stopped, go on with that.
-    """
-    (folder / "problems.txt").write_text("".join(f"{problem}\n" for problem in splits.problems), encoding="utf-8")
-    write_json(folder / "config.json", asdict(config))
-    trainer = Trainer(detector, splits, config, folder)
-    if (folder / RESUME).exists():
-        trainer.restore()
-        print(f"{folder}: goes on after step {trainer.budget.done}")
-    millions = sum(parameter.numel() for parameter in trainer.parameters) / 1e6
-    device, threads = next(detector.parameters()).device, torch.get_num_threads()
-    print(f"{folder}: {millions:.1f} M parameters to train on {device}, {threads} threads, {trainer.dtype}")
-    outcome = trainer.run()
-    write_json(folder / "config.json", asdict(trainer.config))
-    return outcome
 
 
 def report(detector: Detector, splits: Splits, config: Config, outcome: Outcome, folder: Path) -> None:

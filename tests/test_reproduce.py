@@ -12,7 +12,7 @@ import pytest
 
 from fasterfpn import reproduce
 from fasterfpn.cli import run
-from fasterfpn.data.synthetic import write_voc
+from fasterfpn.data.synthetic.easy import write_voc
 from fasterfpn.engine import trainer
 
 FIGURES = ["Table 2", *(f"Figure {number}" for number in (1, 2, 3, 8, 10, 11, 12, 13))]

@@ -11,7 +11,7 @@ import pytest
 from fasterfpn import train as train_module
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
-from fasterfpn.data.synthetic import write_voc
+from fasterfpn.data.synthetic.easy import write_voc
 from fasterfpn.engine import trainer as trainer_module
 from fasterfpn.engine.config import SMALL, Config, config_from_json
 from fasterfpn.engine.evaluator import detect_all

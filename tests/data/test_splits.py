@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fasterfpn.data.config import DataConfig
+from fasterfpn.data.formats.voc import VocImage
 from fasterfpn.data.splits import _draw_missing, open_data
-from fasterfpn.data.voc import VocImage
 from fasterfpn.errors import InputError
 
 PARTS = ("train", "val", "test")

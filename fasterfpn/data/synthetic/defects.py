@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fasterfpn.data.aluminium_layout import Layout
-from fasterfpn.data.aluminium_patch import BARE, Area, Patch
-from fasterfpn.data.aluminium_scene import Canvas, Colour, blend, draw_scene, edge, take_photograph
+from fasterfpn.data.synthetic.layout import Layout
+from fasterfpn.data.synthetic.patch import BARE, Area, Patch
+from fasterfpn.data.synthetic.scene import Canvas, Colour, blend, draw_scene, edge, take_photograph
 
 
 def _speckle(patch: Patch, area: Area, density: np.ndarray, strength: float) -> None:

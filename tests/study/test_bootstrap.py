@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasterfpn.engine.average_precision import EVERY_SIDE, average_precision
-from fasterfpn.engine.bootstrap import ap_samples, image_counts, with_interval
+from fasterfpn.study.bootstrap import ap_samples, image_counts, with_interval
 
 CLASSES = 2
 

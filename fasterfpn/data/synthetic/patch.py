@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fasterfpn.data.aluminium_layout import COATS, Defect, Profile, extent
-from fasterfpn.data.aluminium_scene import Canvas, Colour, Pair, edge, noise
+from fasterfpn.data.synthetic.layout import COATS, Defect, Profile, extent
+from fasterfpn.data.synthetic.scene import Canvas, Colour, Pair, edge, noise
 
 BARE, BARE_SHADED = (0.86, 0.84, 0.76), (0.52, 0.50, 0.44)  # aluminium, beside dark and beside light paint
 Area = tuple[np.ndarray, np.ndarray, np.ndarray]  # pixels (3, h, w), a (1, w), b (h, w)

@@ -2,7 +2,7 @@
 
 import torch
 
-from fasterfpn.engine.mistakes import worst_false_alarms, worst_misses
+from fasterfpn.study.mistakes import worst_false_alarms, worst_misses
 
 CLASSES = ("dent", "scratch")
 DENT, SCRATCH, FREE = (0, 0, 20, 20), (40, 0, 90, 20), (0, 60, 20, 80)

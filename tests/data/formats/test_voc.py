@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasterfpn.data.voc import Annotation, VocObject, boxes_in_image, read_annotation, read_folder
+from fasterfpn.data.formats.voc import Annotation, VocObject, boxes_in_image, read_annotation, read_folder
 from fasterfpn.errors import InputError
 
 H, W = 20, 30

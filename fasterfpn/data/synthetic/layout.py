@@ -13,7 +13,7 @@ from itertools import count
 
 import numpy as np
 
-from fasterfpn.data.aluminium_boxes import (
+from fasterfpn.data.synthetic.boxes import (
     BOXES_ALONE,
     BOXES_BESIDE_ANOTHER_KIND,
     IMAGES_OF_ONE,
@@ -22,7 +22,7 @@ from fasterfpn.data.aluminium_boxes import (
     SIZES,
     share_alone,
 )
-from fasterfpn.data.synthetic_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
 
 WIDTH, HEIGHT = 2560, 1920
 MIDDLE = WIDTH / 2

@@ -9,11 +9,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -26,9 +24,10 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from fasterfpn.data.splits import Splits
-from fasterfpn.data.synthetic_defects import ALUMINIUM_CLASSES, draw_defect
-from fasterfpn.data.synthetic_scene import draw_scene
+from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES, draw_defect
+from fasterfpn.data.synthetic.easy_scene import draw_scene
 from fasterfpn.errors import InputError
+from fasterfpn.files import whole_folder
 
 BUILT_IN_SIZE = (240, 320)
 BUILT_IN_IMAGES = {"train": 1000, "val": 100, "test": 300}
@@ -156,25 +155,6 @@ def write_voc(
         write = partial(_write_one, unfinished, seed, size, difficulty)
         for _ in in_processes(write, range(images), workers, "writing", progress):
             pass
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write to, which becomes `folder` when the block ends well, and else disappears.
-
-    Raises InputError where `folder` holds something already or cannot be written.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: exists and is not an empty folder; give a new one")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-            unfinished = Path(scratch) / folder.name
-            unfinished.mkdir()
-            yield unfinished
-            unfinished.replace(folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
 
 
 def in_processes(

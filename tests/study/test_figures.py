@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fasterfpn.engine.experiment import SCALES
-from fasterfpn.engine.results import (
+from fasterfpn.models.config import BackboneConfig, BoxHeadConfig, DetectorConfig, ImageConfig, RpnConfig
+from fasterfpn.models.detector import build_detector
+from fasterfpn.study.experiment import SCALES
+from fasterfpn.study.figures import (
     gain_figures,
     network_figures,
     saliency_by_class,
     saliency_figures,
     size_factors,
 )
-from fasterfpn.models.config import BackboneConfig, BoxHeadConfig, DetectorConfig, ImageConfig, RpnConfig
-from fasterfpn.models.detector import build_detector
 
 CLASSES = ("small", "large")
 EDGES = (0, 4, 8, 16, 32, float("inf"))

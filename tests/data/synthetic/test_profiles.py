@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fasterfpn.data.aluminium import AluminiumProfiles, synthesize_aluminium, write_aluminium
-from fasterfpn.data.aluminium_boxes import IMAGES_OF_ONE, IMAGES_OF_TWO, SIZES
-from fasterfpn.data.aluminium_defects import KINDS, paint, photograph
-from fasterfpn.data.aluminium_layout import Layout, extent, first_of_each_kind, lay_out, loosen
-from fasterfpn.data.aluminium_scene import Canvas
-from fasterfpn.data.labelme import CHINESE_NAMES
-from fasterfpn.data.synthetic_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.formats.labelme import CHINESE_NAMES
+from fasterfpn.data.synthetic.boxes import IMAGES_OF_ONE, IMAGES_OF_TWO, SIZES
+from fasterfpn.data.synthetic.defects import KINDS, paint, photograph
+from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.layout import Layout, extent, first_of_each_kind, lay_out, loosen
+from fasterfpn.data.synthetic.profiles import AluminiumProfiles, synthesize_aluminium, write_aluminium
+from fasterfpn.data.synthetic.scene import Canvas
 from fasterfpn.errors import InputError
 from fasterfpn.synthesize import main
 

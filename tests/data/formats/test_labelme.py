@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fasterfpn.data.labelme import (
+from fasterfpn.data.formats.labelme import (
     CHINESE_NAMES,
     NO_DEFECT,
     ONE_KIND,
@@ -17,9 +17,9 @@ from fasterfpn.data.labelme import (
     read_original,
     write_labelme,
 )
+from fasterfpn.data.formats.voc import VocImage
 from fasterfpn.data.splits import _draw_missing, largest_remainder, open_data
-from fasterfpn.data.synthetic_defects import ALUMINIUM_CLASSES
-from fasterfpn.data.voc import VocImage
+from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
 from fasterfpn.errors import InputError
 
 # Images of each kind alone, as in the data set, and those of several kinds.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fasterfpn.data.synthetic_scene import Profile, smooth_noise, unit_of
+from fasterfpn.data.synthetic.easy_scene import Profile, smooth_noise, unit_of
 
 
 @dataclass(frozen=True)

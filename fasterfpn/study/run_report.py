@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,13 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fasterfpn.cli import write_json
 from fasterfpn.data.dataset import LabelledImages
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.detections import NAMES, Speed
 from fasterfpn.engine.evaluator import without_nan
-from fasterfpn.engine.experiment import BASE, CPU, PAPER, Experiment
-from fasterfpn.engine.results import (
+from fasterfpn.files import write_json, write_text
+from fasterfpn.models.detector import Detector
+from fasterfpn.report.curves import read_losses
+from fasterfpn.report.pictures import chosen
+from fasterfpn.report.story import Shown, report_page
+from fasterfpn.study.experiment import BASE, CPU, PAPER, Experiment
+from fasterfpn.study.figures import (
     BLIND,
     FOUND,
     anchor_figures,
@@ -31,10 +34,6 @@ from fasterfpn.engine.results import (
     targets_of,
     validation_figures,
 )
-from fasterfpn.models.detector import Detector
-from fasterfpn.report.curves import read_losses
-from fasterfpn.report.pictures import chosen
-from fasterfpn.report.story import Shown, report_page
 
 SHOWN, SHOWN_SCORE = 4, 0.5
 
@@ -110,9 +109,7 @@ def write_report(
     shown = {run.network: Shown(run.detector, run.detections) for run in first}
     page = report_page(content, splits, shown, [target["labels"] for target in targets_of(splits.train)])
     write_json(out / "report.json", content)
-    partial = out / ".report.html.partial"
-    partial.write_text(page, encoding="utf-8", errors="replace")  # a file's name may be no UTF-8
-    os.replace(partial, out / "report.html")
+    write_text(out / "report.html", page)
     return content
 
 

@@ -21,9 +21,7 @@ from torch import Tensor
 from fasterfpn.data.dataset import LabelledImages
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.average_precision import envelope, precision_recall, short_side_in
-from fasterfpn.engine.bootstrap import ap_samples, image_counts, with_interval
 from fasterfpn.engine.detections import Speed
-from fasterfpn.engine.mistakes import worst_false_alarms, worst_misses
 from fasterfpn.geometry import box_area
 from fasterfpn.geometry.anchor_fit import best_anchor_iou
 from fasterfpn.geometry.anchors import STRIDES
@@ -31,6 +29,8 @@ from fasterfpn.models.config import DetectorConfig
 from fasterfpn.models.detector import Detector, build_detector
 from fasterfpn.models.images import network_size
 from fasterfpn.models.saliency import concentration, saliency
+from fasterfpn.study.bootstrap import ap_samples, image_counts, with_interval
+from fasterfpn.study.mistakes import worst_false_alarms, worst_misses
 
 RECALLS = torch.arange(101, dtype=torch.float64) / 100
 ANCHOR_IOUS = (0.5, 0.7)

@@ -17,18 +17,18 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fasterfpn.data.aluminium_defects import photograph
-from fasterfpn.data.aluminium_layout import DECKS, lay_out, loosen
-from fasterfpn.data.labelme import CHINESE_NAMES, ONE_KIND, SEVERAL_KINDS, write_labelme
-from fasterfpn.data.synthetic import check_request, in_processes, whole_folder
-from fasterfpn.data.synthetic_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.formats.labelme import CHINESE_NAMES, ONE_KIND, SEVERAL_KINDS, write_labelme
+from fasterfpn.data.synthetic.defects import photograph
+from fasterfpn.data.synthetic.easy import check_request, in_processes
+from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.layout import DECKS, lay_out, loosen
 from fasterfpn.errors import InputError
+from fasterfpn.files import whole_folder
 
 FULL_SIZE = (1920, 2560)  # of the originals
 GENERATOR_HASH = sha256(
     b"".join(
-        Path(__file__).with_name(f"aluminium_{part}.py").read_bytes()
-        for part in ("boxes", "layout", "scene", "patch", "defects")
+        Path(__file__).with_name(f"{part}.py").read_bytes() for part in ("boxes", "layout", "scene", "patch", "defects")
     )
 ).hexdigest()[:12]  # of all that lays out and draws: a change there shows in every report
 

@@ -14,7 +14,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from fasterfpn.data.aluminium_layout import COATS, HEIGHT, WIDTH, Layout, Profile
+from fasterfpn.data.synthetic.layout import COATS, HEIGHT, WIDTH, Layout, Profile
 
 TABLES = ((0.04, 0.80, 0.78), (0.10, 0.76, 0.72), (0.05, 0.52, 0.48), (0.42, 0.82, 0.72), (0.17, 0.44, 0.34))
 WORN, DUST, DARK = (0.50, 0.62, 0.60), (0.80, 0.95, 0.93), (0.10, 0.10, 0.10)

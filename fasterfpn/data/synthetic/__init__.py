@@ -1,0 +1,1 @@
+"""Synthetic photographs of aluminium profiles with the ten kinds of defect."""

@@ -1,0 +1,1 @@
+"""The figures of a run, and the paper's experiment: what stands above training and reports."""
