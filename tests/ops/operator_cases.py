@@ -6,16 +6,20 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
-from fasterfpn.ops import library, use_backend
+from fasterfpn.ops import backend, use_backend
 
-BUILT = pytest.mark.skipif(not library.load(), reason="the compiled operators are not built")
+BUILT = pytest.mark.skipif(not backend.load(), reason="the compiled operators are not built")
 BACKENDS = pytest.mark.parametrize("backend", [pytest.param("native", marks=BUILT), "reference"])
+
+
+def versions(kernel: str) -> range:
+    """Of the kernel on the CPU, from 1; none if it is not built."""
+    return range(1, len(backend.versions(kernel, "cpu")) + 1)
 
 
 def kernels(operator: str) -> pytest.MarkDecorator:
     """Parametrises a test over everything here that can run `operator` on CPU tensors: `with running(kernel): ...`"""
-    versions = [f"{operator} v{version + 1}" for version in range(library.VERSIONS[operator]["cpu"])]
-    return pytest.mark.parametrize("kernel", ["reference", *(pytest.param(name, marks=BUILT) for name in versions)])
+    return pytest.mark.parametrize("kernel", ["reference", *(f"{operator} v{n}" for n in versions(operator))])
 
 
 def running(kernel: str) -> AbstractContextManager[None]:

@@ -7,8 +7,7 @@ import torch
 from operator_cases import BACKENDS, BUILT, DTYPES, generator
 
 from fasterfpn import ops
-from fasterfpn.ops import backend as backend_module
-from fasterfpn.ops import library
+from fasterfpn.ops import backend as choice
 
 rng = generator(0)
 BOXES = torch.tensor([[0.0, 0.0, 9.0, 9.0], [1.0, 1.0, 9.0, 9.0], [20.0, 20.0, 30.0, 30.0]])
@@ -256,17 +255,17 @@ def test_use_backend_is_undone_by_an_error():
 
 
 def test_nothing_falls_back_silently(monkeypatch):
-    monkeypatch.setattr(backend_module, "NATIVE", frozenset())
-    monkeypatch.setattr(library, "load", lambda: False)
-    monkeypatch.setattr(library, "problem", lambda: "not built. Run: pip install -e .")
-    backend_module._warn_slow.cache_clear()
+    monkeypatch.setattr(choice, "NATIVE", frozenset())
+    monkeypatch.setattr(choice, "load", lambda: False)
+    monkeypatch.setattr(choice, "problem", lambda: "not built. Run: pip install -e .")
+    choice._warn_slow.cache_clear()
     assert ops.backends() == {"cpu": "reference", "cuda": "reference"}
-    assert not backend_module.runs_native(torch.device("cpu"))  # no warning here: loading the library gave it
+    assert not choice.runs_native(torch.device("cpu"))  # no warning here: loading the library gave it
     with pytest.raises(RuntimeError, match="pip install"), ops.use_backend("native"):
         pass
     with pytest.warns(UserWarning, match="cuda"):
-        assert not backend_module.runs_native(torch.device("cuda"))
-    assert not backend_module.runs_native(torch.device("cuda"))  # warned once
-    monkeypatch.setattr(library, "load", lambda: True)
+        assert not choice.runs_native(torch.device("cuda"))
+    assert not choice.runs_native(torch.device("cuda"))  # warned once
+    monkeypatch.setattr(choice, "load", lambda: True)
     with ops.use_backend("native"), pytest.raises(RuntimeError, match="no compiled operators for cuda"):
-        backend_module.runs_native(torch.device("cuda"))
+        choice.runs_native(torch.device("cuda"))

@@ -8,9 +8,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_cases import BUILT, DTYPES, POOLING_KERNELS, feature_map, generator, pooling_cases, running, seeds
+from operator_cases import (
+    BUILT,
+    DTYPES,
+    POOLING_KERNELS,
+    feature_map,
+    generator,
+    pooling_cases,
+    running,
+    seeds,
+    versions,
+)
 
-from fasterfpn.ops import backend, library, multiscale_roi_max_pool, reference, roi_max_pool, use_backend
+from fasterfpn.ops import backend, multiscale_roi_max_pool, reference, roi_max_pool, use_backend
 
 
 def pool(kernel, case):
@@ -237,7 +247,7 @@ def test_every_version_gives_the_same_bits(dtype, memory_format, channels):
     levels = (torch.arange(24) % 5 == 4).long()
     upstream = torch.randn(24, channels, 7, 7, generator=rng).to(dtype)
     results = []
-    for version in range(1, library.VERSIONS["roi_max_pool"]["cpu"] + 1):
+    for version in versions("roi_max_pool"):
         arguments = features, rois, levels, [1.0, 0.0625], 7
         values, argmax = torch.ops.fasterfpn.roi_max_pool(*arguments, True, version)
         with use_backend("native", roi_max_pool=version):
