@@ -220,6 +220,7 @@ def test_gencode(script):
     assert script.gencode("9.0a") == ["-gencode=arch=compute_90a,code=sm_90a"]
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_cuda_sources_go_into_the_same_library(project, script):
     if not script.find_nvcc():

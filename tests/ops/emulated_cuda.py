@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 EMULATION = ROOT / "tests/cuda_emulation"
 CSRC = ROOT / "csrc"
 COMPILER = shutil.which("g++")
-FLAGS = ("-std=c++17", "-O1", "-g", "-Wall", "-Werror", "-ffp-contract=off", "-fPIC")
-SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer")
+FLAGS = ("-std=c++17", "-O1", "-Wall", "-Werror", "-ffp-contract=off", "-fPIC")
+SANITIZE = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer")
 VERSIONS = {kernel: len(backend.versions(kernel, "cuda")) for kernel in backend.KERNELS}
 SEEDS = (0, 1)  # threads in order, and shuffled
 TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
@@ -97,7 +97,7 @@ def build(csrc: Path = CSRC, flags: tuple[str, ...] = ()) -> Path:
     return compile_library(csrc, [*sorted(csrc.glob("cuda/*.cu")), EMULATION / "entry_points.cpp"], flags)
 
 
-# What is left out of csrc/cuda/operators.cpp to run it on the CPU: device and stream.
+# What is replaced in csrc/cuda/operators.cpp to run it on the CPU, whether or not torch has CUDA: device and stream.
 ON_THE_CPU = {
     "using torch::stable::accelerator::DeviceGuard;": "struct DeviceGuard { explicit DeviceGuard(int) {} };",
     "void* current_stream(const Tensor& tensor) {": "void* current_stream(const Tensor&) { return nullptr; }\n"
@@ -120,8 +120,8 @@ def operators():
     source.write_text(text + body.replace("(fasterfpn,", "(fasterfpn_emulated,"))
     torch_folder = Path(torch.__file__).parent
     flags = "-DTORCH_TARGET_VERSION=0x020a000000000000", "-isystem", f"{torch_folder}/include"
-    libraries = f"-L{torch_folder}/lib", "-ltorch", "-ltorch_cpu", "-lc10"
-    torch.ops.load_library(compile_library(CSRC, [*sorted(CSRC.glob("cuda/*.cu")), source], flags, libraries))
+    libraries = str(build()), f"-L{torch_folder}/lib", "-ltorch", "-ltorch_cpu", "-lc10"
+    torch.ops.load_library(compile_library(CSRC, [source], flags, libraries))
     return torch.ops.fasterfpn_emulated
 
 

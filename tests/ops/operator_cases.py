@@ -17,9 +17,16 @@ def versions(kernel: str) -> range:
     return range(1, len(backend.versions(kernel, "cpu")) + 1)
 
 
+def newest_first(count: int, name: str = "") -> list:
+    """Versions 1 to `count` of a kernel, or "name v1" and so on, as parameters. The newest is the one in use; those
+    before it are for CI."""
+    names = [f"{name} v{version}" if name else version for version in range(1, count + 1)]
+    return names[-1:] + [pytest.param(older, marks=pytest.mark.slow) for older in names[:-1]]
+
+
 def kernels(operator: str) -> pytest.MarkDecorator:
     """Parametrises a test over everything here that can run `operator` on CPU tensors: `with running(kernel): ...`"""
-    return pytest.mark.parametrize("kernel", ["reference", *(f"{operator} v{n}" for n in versions(operator))])
+    return pytest.mark.parametrize("kernel", ["reference", *newest_first(len(versions(operator)), operator)])
 
 
 def running(kernel: str) -> AbstractContextManager[None]:
