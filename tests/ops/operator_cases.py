@@ -26,7 +26,11 @@ def newest_first(count: int, name: str = "") -> list:
 
 def kernels(operator: str) -> pytest.MarkDecorator:
     """Parametrises a test over everything here that can run `operator` on CPU tensors: `with running(kernel): ...`"""
-    return pytest.mark.parametrize("kernel", ["reference", *newest_first(len(versions(operator)), operator)])
+    return pytest.mark.parametrize("kernel", ["reference", *native_kernels(operator)])
+
+
+def native_kernels(operator: str) -> list:
+    return newest_first(len(versions(operator)), operator)
 
 
 def running(kernel: str) -> AbstractContextManager[None]:

@@ -247,6 +247,7 @@ def misuse():
 
 
 @EMULATED
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", emulated_cuda.SEEDS)
 @pytest.mark.parametrize(
     "which, message",
@@ -265,6 +266,7 @@ def test_the_emulation_refuses_what_a_gpu_would_hang_on(misuse, which, message, 
 
 
 @EMULATED
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", emulated_cuda.SEEDS)
 def test_votes_shuffles_and_atomics(misuse, seed):
     out = torch.zeros(64, dtype=torch.int32)

@@ -14,6 +14,7 @@ from operator_cases import (
     POOLING_KERNELS,
     feature_map,
     generator,
+    native_kernels,
     pooling_cases,
     running,
     seeds,
@@ -206,7 +207,7 @@ def test_gradcheck(kernel):
         )
 
 
-@POOLING_KERNELS
+@pytest.mark.parametrize("kernel", native_kernels("roi_max_pool"))
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_same_bits_for_any_number_of_threads(kernel, dtype, memory_format):
@@ -228,7 +229,7 @@ def test_same_bits_for_any_number_of_threads(kernel, dtype, memory_format):
         torch.set_num_threads(threads)
     for values, gradient in results:
         assert torch.equal(values, results[0][0]) and torch.equal(gradient, results[0][1])
-        assert gradient.is_contiguous(memory_format=memory_format) or kernel == "reference"
+        assert gradient.is_contiguous(memory_format=memory_format)
 
 
 @BUILT
