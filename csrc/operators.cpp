@@ -5,28 +5,20 @@
 
 #include <string>
 
-namespace fasterfpn {
-namespace {
-
-template <typename Ideas, size_t kCount>
-std::vector<std::string> names(const Ideas (&versions)[kCount]) {
-  std::vector<std::string> names;
-  for (const Ideas& ideas : versions) names.push_back(ideas.newest);
-  return names;
-}
-
-// What each version of a kernel adds to the one before; none for a device or an operator without versions.
-std::vector<std::string> versions(std::string kernel, std::string device) {
-  const bool cpu = device == "cpu", cuda = device == "cuda";
-  if (kernel == "nms" && cpu) return names(cpu::kNmsVersions);
-  if (kernel == "nms" && cuda) return names(cuda::kNmsVersions);
-  if (kernel == "roi_max_pool" && cpu) return names(cpu::kPoolingVersions);
-  if (kernel == "roi_max_pool" && cuda) return names(cuda::kPoolingVersions);
+// What each version of a kernel adds to the one before; empty for a kernel or a device without versions.
+static std::vector<std::string> versions(std::string kernel, std::string device) {
+  using namespace fasterfpn;
+  const auto names = [](const auto& table) {
+    std::vector<std::string> names;
+    for (const auto& ideas : table) names.push_back(ideas.newest);
+    return names;
+  };
+  if (kernel == "nms" && device == "cpu") return names(cpu::kNmsVersions);
+  if (kernel == "nms" && device == "cuda") return names(cuda::kNmsVersions);
+  if (kernel == "roi_max_pool" && device == "cpu") return names(cpu::kPoolingVersions);
+  if (kernel == "roi_max_pool" && device == "cuda") return names(cuda::kPoolingVersions);
   return {};
 }
-
-}  // namespace
-}  // namespace fasterfpn
 
 STABLE_TORCH_LIBRARY(fasterfpn, library) {
   // version, in all of these: of the kernel, from 1; 0 asks for the newest.
@@ -48,5 +40,5 @@ STABLE_TORCH_LIBRARY_IMPL(fasterfpn, CPU, library) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fasterfpn, CompositeExplicitAutograd, library) {
-  library.impl("versions", TORCH_BOX(&fasterfpn::versions));
+  library.impl("versions", TORCH_BOX(&versions));
 }

@@ -21,7 +21,7 @@ const Ideas& ideas_of(const Ideas (&versions)[kCount], int64_t version) {
 namespace cpu {
 
 struct NmsIdeas {
-  const char* newest;
+  const char* newest;  // what the version adds
   bool products, grid, radix, balance;
 };
 constexpr NmsIdeas kNmsVersions[] = {
@@ -31,7 +31,7 @@ constexpr NmsIdeas kNmsVersions[] = {
 };
 
 struct PoolingIdeas {
-  const char* newest;
+  const char* newest;  // what the version adds
   bool blocks, placed, tiles, huge_pages;
 };
 constexpr PoolingIdeas kPoolingVersions[] = {
@@ -45,7 +45,7 @@ constexpr PoolingIdeas kPoolingVersions[] = {
 namespace cuda {
 
 struct NmsIdeas {
-  const char* newest;
+  const char* newest;  // what the version adds
   bool chunks, rounds;
 };
 constexpr NmsIdeas kNmsVersions[] = {
@@ -55,7 +55,7 @@ constexpr NmsIdeas kNmsVersions[] = {
 };
 
 struct PoolingIdeas {
-  const char* newest;
+  const char* newest;  // what the version adds
   bool channels_inside, gradient_tiles, staged, shared_tiles;
 };
 constexpr PoolingIdeas kPoolingVersions[] = {

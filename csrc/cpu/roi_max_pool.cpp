@@ -87,9 +87,9 @@ std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tens
   const int64_t channels = shapes[0].channels;
   const std::vector<int64_t> size{regions.size(), channels, output_size, output_size};
   Tensor values = empty(size, features[0].scalar_type(), MemoryFormat::Contiguous, features[0], ideas.huge_pages);
-  Tensor argmax = with_argmax
-                      ? empty(size, index_type(shapes), MemoryFormat::ChannelsLast, features[0], ideas.huge_pages)
-                      : torch::stable::new_empty(features[0], {0}, index_type(shapes));
+  const ScalarType index = index_type(shapes);
+  Tensor argmax = with_argmax ? empty(size, index, MemoryFormat::ChannelsLast, features[0], ideas.huge_pages)
+                              : torch::stable::new_empty(features[0], {0}, index);
   DISPATCH_FEATURES(features[0].scalar_type(), "roi_max_pool", [&] {
     const std::vector<FeatureMap<scalar_t>> maps(features.begin(), features.end());
     scalar_t* out = static_cast<scalar_t*>(values.mutable_data_ptr());
@@ -115,8 +115,8 @@ std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois
   const Regions regions(rois, levels, shapes, spatial_scales, grad.size(2));
 
   const bool narrow = grad.scalar_type() == ScalarType::BFloat16 || grad.scalar_type() == ScalarType::Half;
-  const ScalarType type =
-      narrow && !ideas.tiles ? ScalarType::Float : grad.scalar_type();  // v1 adds in the result itself
+  // Without tiles the sums are added up in the result itself, and need its type to be wide.
+  const ScalarType type = narrow && !ideas.tiles ? ScalarType::Float : grad.scalar_type();
   const MemoryFormat format = channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;
   std::vector<Tensor> gradients;
   for (const Shape& s : shapes) {

@@ -12,8 +12,7 @@ namespace fasterfpn::cuda {
 namespace {
 
 constexpr int kBlock = 256;  // threads of a block, at most
-
-constexpr int kTile = 8;  // cells along a side of a tile
+constexpr int kTile = 8;     // cells along a side of a tile
 
 // v1
 template <typename E>
