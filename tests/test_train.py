@@ -142,7 +142,7 @@ def test_an_earlier_run_starts_another(trained, tmp_path):
         (["--data", "absent"], "absent: no such folder"),
         (["--data", "data", "--norm", "frozen_batch"], "give --weights FILE|URL|imagenet, or --norm group"),
         (["--data", "data", "--preset", "paper"], "give --weights FILE|URL|imagenet, or --norm group"),
-        (["--data", "data", "--weights", "absent.pth"], "--weights absent.pth: no such file"),
+        (["--data", "data", "--weights", "absent.pth"], "weights absent.pth: no such file"),
         (["--data", "data", "--device", "cuda:99"], "--device cuda:99"),
         (["--data", "data", "--device", "teapot"], "--device teapot"),
         (["--data", "data", "--out", "data"], "--out data: exists already"),

@@ -1,6 +1,7 @@
-"""Everything a run is made of: the network, the data, the training, and the two presets.
+"""Everything a run is made of: the network, the data, the training, and the presets.
 
-`paper` is the paper's recipe for a GPU (sec. 4.1); `small` learns on two CPU cores in minutes.
+`paper` is the paper's recipe for a GPU (sec. 4.1), `torchvision` that of torchvision's Faster R-CNN; `small` learns on
+two CPU cores in minutes.
 """
 
 from __future__ import annotations
@@ -120,7 +121,13 @@ SMALL = Config(
         validations=4,
     ),
 )
-PRESETS = {"small": SMALL, "paper": Config()}
+TORCHVISION = Config(  # torchvision's detector and its recipe for COCO (SGD 0.02 for 16 images a step), at 2 a step
+    model=DetectorConfig.torchvision(),
+    training=TrainingConfig(
+        epochs=26, batch_size=2, learning_rate=0.0025, weight_decay=0.0001, warmup_steps=1000, decay="cosine"
+    ),
+)
+PRESETS = {"small": SMALL, "paper": Config(), "torchvision": TORCHVISION}
 
 _converter = cattrs.Converter(forbid_extra_keys=True)
 configure_union_passthrough(int | float | None, _converter)

@@ -66,11 +66,11 @@ def test_weights_that_are_not_finite_are_not_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@given(st.sampled_from(sorted(PRESETS)), st.floats(1e-6, 1), st.integers(1, 64), st.booleans())
-def test_configurations_survive_json(preset, rate, batch, compat):
+@given(st.sampled_from(sorted(PRESETS)), st.floats(1e-6, 1), st.integers(1, 64))
+def test_configurations_survive_json(preset, rate, batch):
     config = PRESETS[preset]
     config = Config(
-        model=dataclasses.replace(config.model, torchvision_compat=compat),
+        model=config.model,
         data=config.data,
         training=dataclasses.replace(config.training, learning_rate=rate, batch_size=batch, minutes=1.5, steps=None),
     )
