@@ -15,11 +15,11 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fasterfpn.engine.checkpoint import read_checkpoint
+from fasterfpn.engine.checkpoint import DETECTOR, read_checkpoint
+from fasterfpn.engine.tensor_file import read_header
 from fasterfpn.errors import InputError
 from fasterfpn.models import Detector
 from fasterfpn.models.weights import Report, load_torchvision
@@ -58,9 +58,8 @@ def load_initial_weights(detector: Detector, source: str) -> Report:
 def is_checkpoint(path: Path) -> bool:
     """Whether the file is a checkpoint of this program, not another state dict nor something else."""
     try:
-        with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get("format") == "fasterfpn"
-    except (SafetensorError, OSError):
+        return read_header(path).get("format") == DETECTOR
+    except InputError:
         return False
 
 
@@ -70,7 +69,8 @@ def read_weights(source: str, depth: int, cache: Path | None = None) -> dict[str
     "imagenet" is torchvision's classifier of that `depth` (18, 34, 50, 101 or 152). Downloads are kept in `cache`, by
     default PyTorch's own (`torch.hub.get_dir()`/checkpoints), and taken from there the next time. Where a file's name
     ends in eight or more hexadecimal digits, as in resnet18-f37072fd.pth, the download's SHA-256 must begin with them.
-    Nothing is unpickled but tensors and plain containers; a state dict under "model" or "state_dict" is looked up.
+    Nothing is unpickled but tensors and plain containers; a state dict under "model", "state_dict" or
+    "model_state_dict" is looked up.
 
     Raises `InputError` for an unknown depth, a failed or wrong download, a file that is missing or not a state dict.
     """
@@ -120,7 +120,7 @@ def _read_file(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # the unpickler's exceptions are many, and its messages advise to trust the file
         raise InputError(f"--weights {path}: not a whole file of tensors; {WRITE_ONE}") from None
-    for key in ("model", "state_dict"):
+    for key in ("model", "state_dict", "model_state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
