@@ -142,6 +142,15 @@ def _lock_file(path: Path) -> TextIO:
             ) from None
 
 
+def lock_holder(folder: Path) -> int | None:
+    """The number of the other process that holds `folder`, as far as a look at the lock's file tells."""
+    try:
+        process = int((folder / LOCK).read_text())
+    except (OSError, ValueError):
+        return None
+    return process if process != os.getpid() and is_running(process) else None
+
+
 def remove_unfinished(folder: Path) -> None:
     """Remove the temporary files and folders in `folder` whose writer no longer runs; this process is at none."""
     for path in folder.iterdir():

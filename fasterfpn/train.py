@@ -31,7 +31,7 @@ from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.engine.stop import interrupt
 from fasterfpn.engine.trainer import Outcome
 from fasterfpn.errors import InputError
-from fasterfpn.files import OutputError, write_json
+from fasterfpn.files import OutputError, lock_holder, write_json
 from fasterfpn.models.detector import Detector, build_detector
 from fasterfpn.report.curves import loss_curve
 from fasterfpn.report.draw import draw_detections
@@ -68,7 +68,7 @@ def train(
             check_stopped(folder)
             config = stopped_config(folder.resume)
         elif out is not None:
-            RunFolder(out).check_free()
+            check_free(RunFolder(out))
         if weights is None and resume is None and config.model.backbone.norm == "frozen_batch":
             raise InputError(
                 "norm frozen_batch cannot train from scratch: give --weights FILE|URL|imagenet, or --norm group"
@@ -101,12 +101,22 @@ def train(
         folder.resume.unlink(missing_ok=True)
 
 
+def check_free(folder: RunFolder) -> None:
+    """Raise `InputError` where a new run would overwrite something, saying how to go on with what is there."""
+    try:
+        folder.check_free()
+    except InputError as error:
+        if folder.resume.is_file() and not lock_holder(folder.path):
+            raise InputError(f"{error}; {how_to_go_on(folder)}") from error
+        raise
+
+
 def check_stopped(folder: RunFolder) -> None:
     """Raise `InputError`, saying what to do instead, where there is nothing to go on with."""
     if folder.resume.is_file():
         return
     if folder.metrics.exists():
-        raise InputError(f"--resume {folder.path}: holds no {folder.resume.name}: its training is finished")
+        raise InputError(f"--resume {folder.path}: holds no {folder.resume.name}, since its training is finished")
     raise InputError(f"--resume {folder.path}: {how_to_go_on(folder)}")
 
 
@@ -133,6 +143,9 @@ def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
         yield
     except OutputError as error:
         raise InputError(f"{error}; {how_to_go_on(folder)}") from error
+    except OSError as error:  # of a library that writes for us
+        where = error.filename or folder.path
+        raise InputError(f"{where}: {error.strerror or error}; {how_to_go_on(folder)}") from error
     except (KeyboardInterrupt, SystemExit):
         print(how_to_go_on(folder), file=sys.stderr)
         raise

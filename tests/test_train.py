@@ -149,7 +149,7 @@ def test_an_earlier_run_starts_another(trained, tmp_path):
         (["--data", "data", "--out", "data/JPEGImages/synthetic-000000.jpg"], "exists already"),
         (["--data", "data", "--batch-size", "0"], "batch_size: 0 is out of range"),
         (["--data", "data", "--depth", "17"], "depth"),
-        (["--resume", "run"], "run: holds no resume.safetensors: its training is finished"),
+        (["--resume", "run"], "run: holds no resume.safetensors, since its training is finished"),
         (["--resume", "absent"], "absent: no such run folder"),
         (["--resume", "data"], "data holds no resume.safetensors to go on with"),
         (["--resume", "run", "--steps", "9"], "goes on with that run's own settings"),

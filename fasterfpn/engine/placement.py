@@ -56,13 +56,19 @@ class Placement:
         record = asdict(self) | {"device": str(self.device), "dtype": str(self.dtype).removeprefix("torch.")}
         return record | {"threads": torch.get_num_threads(), "torch": torch.__version__}
 
-    def changes(self, before: dict[str, Any] | None) -> str:
-        """In words, how `record()` differs from an earlier one; "" where it does not."""
-        if before is None:
-            return "stopped by an earlier version, which did not record device and threads"
+    def warning(self, before: dict[str, Any] | None) -> str:
+        """What to say where a run goes on that was stopped where `record()` was `before`; "" where nothing changed."""
+        if before is None:  # a file of version 1
+            return (
+                "it is not recorded where this run was stopped: only the same device and threads give the same weights"
+            )
         now = self.record()
-        names = [name for name in now if now[name] != before.get(name)]
-        return ", ".join(f"{name} {before.get(name)} before, {now[name]} now" for name in names)
+        changes = [
+            f"{name} {before.get(name)} before, {now[name]} now" for name in now if now[name] != before.get(name)
+        ]
+        if not changes:
+            return ""
+        return f"{', '.join(changes)}: numbers round differently, so these are not the weights of a run without a stop"
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:

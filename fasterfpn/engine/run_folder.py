@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fasterfpn.engine.tables import LOSSES, LossLog, Table
 from fasterfpn.errors import InputError
-from fasterfpn.files import LOCK, exclusive, write_text, writing
+from fasterfpn.files import LOCK, exclusive, lock_holder, write_text, writing
 
 
 class RunFolder:
@@ -81,7 +81,8 @@ class RunFolder:
                 raise InputError(f"{self.path}: exists already and is no folder; give a new one")
             names = {path.name for path in self.path.iterdir() if not path.name.endswith(ours)}
         if names and not (self.config.name in names and names <= early):
-            raise InputError(f"{self.path}: exists already; give a new folder, so that no earlier run is lost")
+            at_work = f" and process {holder} is working in it" if (holder := lock_holder(self.path)) else ""
+            raise InputError(f"{self.path}: exists already{at_work}; give a new folder, so that no earlier run is lost")
 
     def write_problems(self, problems: Sequence[str]) -> None:
         """Write problems.txt."""

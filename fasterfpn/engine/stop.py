@@ -36,8 +36,8 @@ class StopSignals:
             interrupt(self.noted)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self.process:  # a forked process that decodes images: its parent ends it
-            if number == signal.SIGTERM:
+        if os.getpid() != self.process:  # a forked process that decodes images: it ends when its parent does
+            if os.getppid() != self.process:
                 os._exit(128 + number)
             return
         if self.noted is not None:

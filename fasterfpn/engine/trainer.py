@@ -96,6 +96,9 @@ class Trainer:
                 self.save(self.folder.last)
                 if time.monotonic() - self.saved >= RESUME_SECONDS:
                     self.save_progress()  # what comes after the training may be stopped too
+            except RuntimeError:
+                stop.interrupt()  # a process that decodes images was ended by the same signal
+                raise
             finally:
                 self.log.flush()  # the steps since the last whole row
             return Outcome(self.budget.done, self.elapsed(), self.best_step, self.best_mAP)
@@ -120,13 +123,8 @@ class Trainer:
         self.log.go_on(done.step, done.losses)
         steps = validation_steps(self.config.training, self.budget.total) if self.budget.total else []
         self.folder.validation_table.go_on(done.step, [step for step in steps if step <= done.step])
-        changes = self.placement.changes(before)
-        if changes and done.step:
-            print(
-                f"{self.folder.path}: {changes}: numbers round differently from here on, so the weights will not be "
-                "those of a run that was not stopped",
-                file=sys.stderr,
-            )
+        if done.step and (warning := self.placement.warning(before)):
+            print(f"WARNING {self.folder.path}: {warning}", file=sys.stderr)
         self.restored, self.saved = True, time.monotonic()
 
     def remaining_batches(self) -> Iterator[Batch]:

@@ -1,19 +1,24 @@
 """A training that is stopped and goes on ends as if it had not been stopped, bit for bit; damaged files are refused."""
 
 import dataclasses
+import json
 import math
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from test_training import CLASSES, Squares, make_config, make_trainer, splits
 
+from fasterfpn.engine import checkpoint as checkpoint_module
 from fasterfpn.engine import trainer as trainer_module
 from fasterfpn.engine.checkpoint import read_checkpoint, stopped_config, stopped_step
 from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.engine.tensor_file import read_tensors, write_tensors
 from fasterfpn.errors import InputError
+from fasterfpn.files import OutputError
 
 
 @pytest.fixture(autouse=True)
@@ -71,30 +76,155 @@ def same_results(one, other):
     return tables and all((one / name).read_bytes() == (other / name).read_bytes() for name in weights)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-@pytest.mark.parametrize("images", [9, 16, 21])  # in the second epoch, at its end, in the third
-def test_a_stopped_run_ends_like_one_that_was_not(tmp_path, optimizer, images):
-    config = make_config(steps=14, optimizer=optimizer, validations=5, log_every=3)
-    (tmp_path / "whole").mkdir()
-    expected = make_trainer(config, tmp_path / "whole", splits(8)).run()
-    killed(config, tmp_path / "parts", images)
-    trainer = make_trainer(config, tmp_path / "parts", splits(8))
+CONFIG = make_config(steps=14, validations=5, log_every=3)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a training by `CONFIG` that was not stopped, and its outcome."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, make_trainer(CONFIG, folder, splits(8)).run()
+
+
+@pytest.mark.parametrize("images", [9, pytest.param(16, marks=pytest.mark.slow), 21])
+def test_a_killed_run_ends_like_one_that_was_not(whole, tmp_path, images):
+    """In the second epoch, at its end, in the third."""
+    folder, expected = whole
+    killed(CONFIG, tmp_path / "parts", images)
+    trainer = make_trainer(CONFIG, tmp_path / "parts", splits(8))
     trainer.restore()
     assert trainer.budget.done == (4 if images < 16 else 8)
     torch.rand(3)
     outcome = trainer.run()
     assert dataclasses.replace(outcome, seconds=expected.seconds) == expected
+    assert same_results(folder, tmp_path / "parts")
+
+
+def test_momentum_goes_on_too(tmp_path):
+    config = make_config(steps=6, optimizer="sgd")
+    (tmp_path / "whole").mkdir()
+    make_trainer(config, tmp_path / "whole", splits(8)).run()
+    killed(config, tmp_path / "parts", 9)
+    trainer = make_trainer(config, tmp_path / "parts", splits(8))
+    trainer.restore()
+    trainer.run()
     assert same_results(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_after_the_step_at_hand_and_nothing_of_it_is_done_twice(whole, tmp_path, number):
+    before = signal.getsignal(number)
+    stop = stopped(CONFIG, tmp_path / "parts", 9, number)
+    assert isinstance(stop, KeyboardInterrupt) if number == signal.SIGINT else stop.code == 143
+    assert signal.getsignal(number) == before
+    folder = RunFolder(tmp_path / "parts")
+    assert stopped_step(folder.resume) == read_checkpoint(folder.last).step == folder.losses()["step"][-1] == 5
+    trainer = make_trainer(CONFIG, folder.path, splits(8))
+    trainer.restore()
+    assert trainer.budget.done == 5
+    trainer.run()
+    assert same_results(whole[0], folder.path)
+
+
+def test_a_second_signal_stops_within_the_step_and_what_was_saved_before_counts(tmp_path, monkeypatch):
+    def twice(trainer, batch):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+
+    (tmp_path / "run").mkdir()
+    trainer = make_trainer(make_config(steps=8), tmp_path / "run", splits(8))
+    monkeypatch.setattr(type(trainer), "step", twice)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert stopped_step(RunFolder(tmp_path / "run").resume) == 0
+
+
+def test_a_training_beside_the_main_thread_leaves_signals_alone(tmp_path):
+    with ThreadPoolExecutor() as threads:
+        threads.submit(make_trainer(make_config(steps=1), tmp_path).run).result()
+    assert read_checkpoint(tmp_path).step == 1
+
+
+def test_a_stop_before_minutes_know_their_steps_starts_again(tmp_path):
+    config = make_config(steps=None, minutes=0.01)
+    stopped(config, tmp_path / "run", 9)
+    trainer = make_trainer(config, tmp_path / "run", splits(8))
+    trainer.restore()
+    assert trainer.budget.done == 0 and trainer.budget.total is None
+    assert trainer.run().steps == trainer.config.training.steps >= 25
+
+
+@pytest.mark.parametrize("text", [None, "", "heading only"])
+def test_rows_that_a_table_lacks_are_named(tmp_path, capsys, text):
+    config = make_config(steps=8, log_every=2, validations=4)
+    stopped(config, tmp_path / "run", 9)
+    for table in (RunFolder(tmp_path / "run").loss_table, RunFolder(tmp_path / "run").validation_table):
+        table.path.unlink() if text is None else table.path.write_text(",".join(table.columns) + "\n" if text else "")
+    trainer = make_trainer(config, tmp_path / "run", splits(8))
+    trainer.restore()
+    told = capsys.readouterr().err
+    for name in ("losses.csv", "validation.csv"):
+        assert f"{name}: lacks 2 rows that were there when the training was saved (steps 2 to 4)" in told
+    trainer.run()
+    assert RunFolder(tmp_path / "run").losses()["step"] == RunFolder(tmp_path / "run").validations()["step"] == [6, 8]
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        ({}, ""),
+        ({"threads": 64}, "threads 64 before, 1 now"),
+        ({"device": "cuda:0"}, "device cuda:0 before, cpu now"),
+        ({"dtype": "bfloat16"}, "dtype bfloat16 before, float32 now"),
+        ({"torch": "2.0"}, "torch 2.0 before"),
+    ],
+)
+def test_going_on_where_numbers_round_differently_is_said(tmp_path, capsys, monkeypatch, change, warning):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    stopped(make_config(steps=8), tmp_path / "run", 9)
+    rewrite(RunFolder(tmp_path / "run").resume, lambda _, header: header["placement"].update(change))
+    make_trainer(make_config(steps=8), tmp_path / "run", splits(8)).restore()
+    told = capsys.readouterr().err
+    assert warning in told and ("not the weights of a run without a stop" in told) == bool(warning)
+
+
+def test_a_resume_file_from_before_versions_goes_on_to_the_same_weights(whole, tmp_path, capsys):
+    killed(CONFIG, tmp_path / "parts", 12)
+    path = RunFolder(tmp_path / "parts").resume
+    tensors, header = read_tensors(path)
+    header.pop("placement")
+    header["config"]["model"]["torchvision_compat"] = False
+    header["config"].pop("format_version")
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in header.items()}
+    save_file(tensors, path, texts)
+    trainer = make_trainer(CONFIG, tmp_path / "parts", splits(8))
+    trainer.restore()
+    assert "not recorded where this run was stopped" in capsys.readouterr().err
+    trainer.run()
+    assert same_results(whole[0], tmp_path / "parts")
+
+
+def test_a_full_disk_leaves_what_was_saved_before(tmp_path, monkeypatch):
+    def full(path, tensors, header):
+        if path.name == "last.safetensors" and header["step"] == 8:
+            raise OutputError(f"{path}: cannot be written (No space left on device)")
+        write_tensors(path, tensors, header)
+
+    monkeypatch.setattr(checkpoint_module, "write_tensors", full)
+    (tmp_path / "run").mkdir()
+    with pytest.raises(OutputError, match="No space left"):
+        make_trainer(make_config(steps=14), tmp_path / "run", splits(8)).run()
+    assert stopped_step(RunFolder(tmp_path / "run").resume) == read_checkpoint(tmp_path / "run").step == 4
+
+
 def test_a_finished_training_is_restored_as_it_ended(tmp_path):
-    config = make_config(steps=14, validations=5, log_every=3)
+    config = make_config(steps=5, validations=2, log_every=3)
     (tmp_path / "run").mkdir()
     expected = make_trainer(config, tmp_path / "run", splits(8)).run()
     shutil.copytree(tmp_path / "run", tmp_path / "before")
     trainer = make_trainer(config, tmp_path / "run", splits(8))
     trainer.restore()
-    assert trainer.budget.done == 14
+    assert trainer.budget.done == 5
     trainer.step = None
     assert dataclasses.replace(trainer.run(), seconds=expected.seconds) == expected
     assert same_results(tmp_path / "before", tmp_path / "run")

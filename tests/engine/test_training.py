@@ -15,12 +15,14 @@ from fasterfpn.engine import trainer as trainer_module
 from fasterfpn.engine.checkpoint import load_detector, read_checkpoint
 from fasterfpn.engine.config import PRESETS, Config
 from fasterfpn.engine.evaluator import detect_all, summary
+from fasterfpn.engine.fit import check_batch_norm, fit
 from fasterfpn.engine.optimizer import build_optimizer
 from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.engine.schedule import learning_rate
 from fasterfpn.engine.tables import LOSSES
 from fasterfpn.engine.trainer import Trainer
 from fasterfpn.errors import InputError
+from fasterfpn.models.config import ImageConfig
 from fasterfpn.models.detector import build_detector
 
 CLASSES = ("bright", "striped")
@@ -227,6 +229,36 @@ def test_without_a_validation_part_the_latest_weights_are_kept(tmp_path):
     outcome = make_trainer(make_config(validations=3), tmp_path, splits(validation=0)).run()
     assert outcome.best_step == outcome.steps == 6
     assert read_checkpoint(RunFolder(tmp_path).best).step == 6
+
+
+def lone_image(**image):
+    """A detector of `image` sides and three images in batches of two: one is left over."""
+    config = make_config(steps=2)
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, image=ImageConfig(**image)))
+
+
+def test_batch_norm_over_a_single_value_is_refused_before_the_first_step(tmp_path):
+    config = lone_image(image_min_side=32, image_max_side=32)
+    detector = build_detector(config.model, CLASSES)
+    with pytest.raises(InputError, match=r"3 images in batches of 2 leave one over.*at 32 pixels") as refused:
+        fit(detector, splits(3), config, tmp_path)
+    assert list(tmp_path.iterdir()) == [] and "\n" not in str(refused.value)
+    group = dataclasses.replace(config.model, backbone=dataclasses.replace(config.model.backbone, norm="group"))
+    check_batch_norm(dataclasses.replace(config, model=group), Squares(3))
+    check_batch_norm(config, Squares(4))
+    config = lone_image(image_min_side=48, image_max_side=48)
+    assert fit(build_detector(config.model, CLASSES), splits(3), config, tmp_path).steps == 2
+
+
+def test_equal_runs_give_equal_bytes(tmp_path):
+    for name, epochs in (("one", 1), ("other", 1.0)):
+        config = make_config(steps=None, epochs=epochs)
+        (tmp_path / name).mkdir()
+        fit(build_detector(config.model, CLASSES), splits(), config, tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "one").iterdir() if path.name != "resume.safetensors")
+    assert len(files) == 6  # the resume file holds the time that it took
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes(), name
 
 
 def test_adamw_spares_norms_and_biases():
