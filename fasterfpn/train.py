@@ -22,7 +22,7 @@ from tqdm import tqdm
 from fasterfpn.cli import checked_device, run
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.splits import Splits
-from fasterfpn.engine.checkpoint import load_detector, stopped_config, stopped_step
+from fasterfpn.engine.checkpoint import load_detector, stopped_training
 from fasterfpn.engine.config import PRESETS, SMALL, Config
 from fasterfpn.engine.evaluator import detect_all, summary, summary_table, without_nan
 from fasterfpn.engine.fit import fit
@@ -66,7 +66,7 @@ def train(
             folder = RunFolder(resume)
             held.enter_context(folder.held())
             check_stopped(folder)
-            config = stopped_config(folder.resume)
+            config, _ = stopped_training(folder.resume)
         elif out is not None:
             check_free(RunFolder(out))
         if weights is None and resume is None and config.model.backbone.norm == "frozen_batch":
@@ -131,7 +131,8 @@ def how_to_go_on(folder: RunFolder) -> str:
             return f"{folder.path} holds no {folder.resume.name} to go on with; start again with a new --out"
         return f"{folder.path} holds no {folder.resume.name}: nothing was saved; start again with --out {folder.path}"
     try:
-        return f"--resume {folder.path} goes on after step {stopped_step(folder.resume)}"
+        _, progress = stopped_training(folder.resume)
+        return f"--resume {folder.path} goes on after step {progress.step}"
     except InputError as error:
         return f"--resume will not work: {error}"
 

@@ -8,7 +8,6 @@ the state (n,) uint8 of what draws the training samples; its header adds `data`,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -134,14 +133,9 @@ def save_training(
     write_tensors(path, tensors, header)
 
 
-def stopped_config(path: Path) -> Config:
-    """The configuration of the training whose resume file is `path`. Raises `InputError` for any other file."""
-    return config_from_record(_checked(path, read_header(path)).get("config"), str(path))
-
-
-def stopped_step(path: Path) -> int:
-    """The step after which the training goes on whose resume file is `path`. Raises `InputError` for any other file."""
-    return _progress(path, _checked(path, read_header(path))).step
+def stopped_training(path: Path) -> tuple[Config, Progress]:
+    """What training a resume file belongs to and how far it had come. Raises `InputError` for any other file."""
+    return _stopped(path, read_header(path))
 
 
 def restore_training(
@@ -153,7 +147,8 @@ def restore_training(
     `InputError` where `config`, the class names or `data` are not those of the training that was stopped.
     """
     tensors, header = read_tensors(path)
-    if config_from_record(_checked(path, header).get("config"), str(path)) != config:
+    stopped, progress = _stopped(path, header)
+    if stopped != config:
         raise InputError(f"{path}: belongs to a training with another configuration; give a new folder")
     if header.get("classes") != list(detector.classes):
         raise InputError(f"{path}: the data has other classes now than when the training was stopped")
@@ -162,7 +157,6 @@ def restore_training(
         raise InputError(
             f"{path}: the images or labels have changed since the training was stopped; train anew{earlier}"
         )
-    progress = _progress(path, header)
     try:
         state: dict[int, dict[str, Tensor]] = {}
         for name in [name for name in tensors if name.startswith(OPTIMIZER)]:
@@ -172,7 +166,8 @@ def restore_training(
         for index, entries in state.items():
             if any(value.dim() and value.shape != parameters[index].shape for value in entries.values()):
                 raise ValueError(f"the optimiser's state {index} has another shape than its weight")
-        detector.load_state_dict(_without_prefix(tensors, WEIGHTS))
+        names = [name for name in tensors if name.startswith(WEIGHTS)]
+        detector.load_state_dict({name.removeprefix(WEIGHTS): tensors[name] for name in names})
         optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
         detector.generator.set_state(tensors[GENERATOR])
     except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
@@ -180,24 +175,17 @@ def restore_training(
     return progress, header.get("placement")
 
 
-def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _checked(path: Path, header: Header) -> Header:
+def _stopped(path: Path, header: Header) -> tuple[Config, Progress]:
     if header.get("format") != TRAINING:
         raise InputError(f"{path}: not a training of this program")
-    return header
-
-
-def _progress(path: Path, header: Header) -> Progress:
+    config = config_from_record(header.get("config"), str(path))
     try:
         progress = cattrs.structure(header["progress"], Progress)
         if progress.step < 0:
             raise ValueError(f"step {progress.step}")
     except (KeyError, ValueError, TypeError, cattrs.BaseValidationError) as error:
         raise _damaged(path, error) from error
-    return progress
+    return config, progress
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

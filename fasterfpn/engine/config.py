@@ -140,6 +140,6 @@ def config_from_record(record: object, source: str) -> Config:
         if not isinstance(record, dict):
             raise ValueError("not an object")
         return _converter.structure(migrate(record), Config)
-    except (ValueError, TypeError, cattrs.BaseValidationError) as error:
+    except (ValueError, TypeError, KeyError, cattrs.BaseValidationError) as error:
         reasons = cattrs.transform_error(error) if isinstance(error, cattrs.BaseValidationError) else [str(error)]
         raise InputError(f"{source}: its configuration does not fit this program: {'; '.join(reasons)}") from error

@@ -12,7 +12,7 @@ from fasterfpn.engine.config import Config, config_record
 from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.engine.trainer import Outcome, Trainer
 from fasterfpn.errors import InputError
-from fasterfpn.files import write_json
+from fasterfpn.files import write_json, write_text
 from fasterfpn.models.detector import Detector
 from fasterfpn.models.images import network_size
 
@@ -28,7 +28,7 @@ def fit(detector: Detector, splits: Splits, config: Config, folder: Path) -> Out
     if run.resume.exists():
         trainer.restore()
         print(f"{folder}: goes on after step {trainer.budget.done}")
-    run.write_problems(splits.problems)
+    write_text(run.problems, "".join(f"{problem}\n" for problem in splits.problems))
     write_json(run.config, config_record(config))
     millions = sum(parameter.numel() for parameter in trainer.parameters) / 1e6
     place, threads = trainer.placement, torch.get_num_threads()

@@ -69,8 +69,7 @@ def read_weights(source: str, depth: int, cache: Path | None = None) -> dict[str
     "imagenet" is torchvision's classifier of that `depth` (18, 34, 50, 101 or 152). Downloads are kept in `cache`, by
     default PyTorch's own (`torch.hub.get_dir()`/checkpoints), and taken from there the next time. Where a file's name
     ends in eight or more hexadecimal digits, as in resnet18-f37072fd.pth, the download's SHA-256 must begin with them.
-    Nothing is unpickled but tensors and plain containers; a state dict under "model", "state_dict" or
-    "model_state_dict" is looked up.
+    Nothing is unpickled but tensors and plain containers; a state dict under "model" or "state_dict" is looked up.
 
     Raises `InputError` for an unknown depth, a failed or wrong download, a file that is missing or not a state dict.
     """
@@ -120,7 +119,7 @@ def _read_file(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # the unpickler's exceptions are many, and its messages advise to trust the file
         raise InputError(f"--weights {path}: not a whole file of tensors; {WRITE_ONE}") from None
-    for key in ("model", "state_dict", "model_state_dict"):
+    for key in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):

@@ -53,12 +53,18 @@ def migrate(record: Record) -> Record:
     return record
 
 
-def _plain_torchvision(record: Record) -> None:
-    """From 1 to 2: the switch `torchvision_compat` becomes the values that it stood for."""
+def _from_1(record: Record) -> None:
+    """`torchvision_compat` becomes the values that it stood for; conv4's counts before NMS, once of its whole map, are
+    now of each of the five anchor areas on it."""
     model = record.get("model")
-    if isinstance(model, dict) and model.pop("torchvision_compat", False):
+    if not isinstance(model, dict):
+        return
+    if model.pop("torchvision_compat", False):
         for part, values in TORCHVISION.items():
             model[part] = model.get(part, {}) | values
+    if model.get("architecture") == "conv4":
+        for name in ("rpn_pre_nms_train", "rpn_pre_nms_test"):
+            model["rpn"][name] = max(1, round(model["rpn"][name] / 5))
 
 
-MIGRATIONS = {1: _plain_torchvision}
+MIGRATIONS = {1: _from_1}

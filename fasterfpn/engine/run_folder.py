@@ -5,14 +5,14 @@ The weights and the state of a training are `checkpoint.py`'s to write and read;
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from fasterfpn.engine.tables import LOSSES, LossLog, Table
+from fasterfpn.engine.tables import LOSSES, Table
 from fasterfpn.errors import InputError
-from fasterfpn.files import LOCK, exclusive, lock_holder, write_text, writing
+from fasterfpn.files import LOCK, exclusive, lock_holder, writing
 
 
 class RunFolder:
@@ -83,14 +83,6 @@ class RunFolder:
         if names and not (self.config.name in names and names <= early):
             at_work = f" and process {holder} is working in it" if (holder := lock_holder(self.path)) else ""
             raise InputError(f"{self.path}: exists already{at_work}; give a new folder, so that no earlier run is lost")
-
-    def write_problems(self, problems: Sequence[str]) -> None:
-        """Write problems.txt."""
-        write_text(self.problems, "".join(f"{problem}\n" for problem in problems))
-
-    def loss_log(self, every: int) -> LossLog:
-        """What writes losses.csv, a row every `every` steps."""
-        return LossLog(self.loss_table, every)
 
     def losses(self) -> dict[str, list[float]]:
         """The columns of losses.csv by name. Raises as `Table.read`."""

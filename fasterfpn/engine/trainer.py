@@ -26,7 +26,7 @@ from fasterfpn.engine.placement import Placement
 from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.engine.schedule import Budget, learning_rate, validation_steps
 from fasterfpn.engine.stop import StopSignals
-from fasterfpn.engine.tables import LOSSES
+from fasterfpn.engine.tables import LOSSES, LossLog
 from fasterfpn.errors import InputError
 from fasterfpn.models import Detector
 
@@ -59,7 +59,7 @@ class Trainer:
         self.optimizer = build_optimizer(detector, settings)
         self.steps_per_epoch = batches_per_epoch(splits.train, settings.batch_size)
         self.budget = Budget(settings, self.steps_per_epoch, settings.validations * len(splits.val))
-        self.log = self.folder.loss_log(settings.log_every)
+        self.log = LossLog(self.folder.loss_table, settings.log_every)
         self.seconds, self.best_step, self.best_mAP = 0.0, 0, -math.inf
         self.restored = False
 

@@ -167,6 +167,14 @@ def test_the_switch_torchvision_compat_becomes_the_values_it_stood_for(saved, tm
     assert old.model.backbone == asked.backbone
 
 
+def test_conv4_proposes_as_many_as_before():
+    record = config_record(Config()) | {"format_version": 1}
+    record["model"] = record["model"] | {"architecture": "conv4", "torchvision_compat": False}
+    rpn = config_from_record(record, "x").model.rpn
+    assert (rpn.rpn_pre_nms_train, rpn.rpn_pre_nms_test) == (400, 200)  # for each of five areas
+    assert rpn.rpn_keep_train == Config().model.rpn.rpn_keep_train and record["format_version"] == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00" * 7, b"\xff" * 64, b"\x80\x04K\x01."])
 def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "x.safetensors"

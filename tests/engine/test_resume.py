@@ -14,7 +14,7 @@ from test_training import CLASSES, Squares, make_config, make_trainer, splits
 
 from fasterfpn.engine import checkpoint as checkpoint_module
 from fasterfpn.engine import trainer as trainer_module
-from fasterfpn.engine.checkpoint import read_checkpoint, stopped_config, stopped_step
+from fasterfpn.engine.checkpoint import read_checkpoint, stopped_training
 from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.engine.tensor_file import read_tensors, write_tensors
 from fasterfpn.errors import InputError
@@ -118,7 +118,9 @@ def test_a_signal_stops_after_the_step_at_hand_and_nothing_of_it_is_done_twice(w
     assert isinstance(stop, KeyboardInterrupt) if number == signal.SIGINT else stop.code == 143
     assert signal.getsignal(number) == before
     folder = RunFolder(tmp_path / "parts")
-    assert stopped_step(folder.resume) == read_checkpoint(folder.last).step == folder.losses()["step"][-1] == 5
+    assert (
+        stopped_training(folder.resume)[1].step == read_checkpoint(folder.last).step == folder.losses()["step"][-1] == 5
+    )
     trainer = make_trainer(CONFIG, folder.path, splits(8))
     trainer.restore()
     assert trainer.budget.done == 5
@@ -136,7 +138,7 @@ def test_a_second_signal_stops_within_the_step_and_what_was_saved_before_counts(
     monkeypatch.setattr(type(trainer), "step", twice)
     with pytest.raises(KeyboardInterrupt):
         trainer.run()
-    assert stopped_step(RunFolder(tmp_path / "run").resume) == 0
+    assert stopped_training(RunFolder(tmp_path / "run").resume)[1].step == 0
 
 
 def test_a_training_beside_the_main_thread_leaves_signals_alone(tmp_path):
@@ -214,7 +216,7 @@ def test_a_full_disk_leaves_what_was_saved_before(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     with pytest.raises(OutputError, match="No space left"):
         make_trainer(make_config(steps=14), tmp_path / "run", splits(8)).run()
-    assert stopped_step(RunFolder(tmp_path / "run").resume) == read_checkpoint(tmp_path / "run").step == 4
+    assert stopped_training(RunFolder(tmp_path / "run").resume)[1].step == read_checkpoint(tmp_path / "run").step == 4
 
 
 def test_a_finished_training_is_restored_as_it_ended(tmp_path):
@@ -256,7 +258,7 @@ def test_the_seconds_before_the_stop_count(tmp_path):
 def test_it_is_not_written_more_often_than_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer_module, "RESUME_SECONDS", 3600)
     killed(make_config(steps=8, validations=1), tmp_path / "run", 12)
-    assert stopped_step(tmp_path / "run" / "resume.safetensors") == 0
+    assert stopped_training(tmp_path / "run" / "resume.safetensors")[1].step == 0
 
 
 @pytest.mark.parametrize("figures, best", [([0.2, 0.7], 6), ([0.7, 0.2], 3)])
@@ -328,12 +330,12 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, message):
 def test_another_configuration_a_torn_file_and_an_absent_one_are_refused(tmp_path):
     killed(make_config(steps=8), tmp_path / "run", 12)
     path = tmp_path / "run" / "resume.safetensors"
-    assert stopped_config(path) == make_config(steps=8) and stopped_step(path) == 4
+    assert stopped_training(path)[0] == make_config(steps=8) and stopped_training(path)[1].step == 4
     with pytest.raises(InputError, match="another configuration"):
         make_trainer(make_config(steps=9), tmp_path / "run", splits(8)).restore()
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match="not a readable safetensors file"):
-        stopped_config(path)
+        stopped_training(path)
     path.unlink()
     with pytest.raises(InputError, match="No such file"):
-        stopped_config(path)
+        stopped_training(path)
