@@ -6,15 +6,15 @@ two CPU cores in minutes.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import cattrs
 from cattrs.strategies import configure_union_passthrough
 
 from fasterfpn.data.config import DataConfig
+from fasterfpn.engine.migrations import FORMAT_VERSION, migrate
 from fasterfpn.errors import InputError
 from fasterfpn.models.config import BackboneConfig, BoxHeadConfig, DetectorConfig, ImageConfig, RpnConfig, ScaleConfig
 
@@ -133,18 +133,20 @@ _converter = cattrs.Converter(forbid_extra_keys=True)
 configure_union_passthrough(int | float | None, _converter)
 
 
-def config_to_json(config: Config) -> str:
-    """The configuration as JSON text."""
-    return json.dumps(asdict(config))
+def config_record(config: Config) -> dict[str, Any]:
+    """For JSON: equal configurations give equal text, whether a number was given as 6 or as 6.0."""
+    return {"format_version": FORMAT_VERSION, **asdict(_converter.structure(asdict(config), Config))}
 
 
-def config_from_json(text: str, source: str) -> Config:
-    """The way back. Raises `InputError` naming `source` for text that is no configuration of this program."""
+def config_from_record(record: object, source: str) -> Config:
+    """The way back, from this version's records and earlier ones'.
+
+    Raises `InputError` naming `source` for what is no configuration of this program.
+    """
     try:
-        content = json.loads(text)
-        if not isinstance(content, dict):
+        if not isinstance(record, dict):
             raise ValueError("not an object")
-        return _converter.structure(content, Config)
-    except (ValueError, cattrs.BaseValidationError) as error:
+        return _converter.structure(migrate(record), Config)
+    except (ValueError, TypeError, KeyError, cattrs.BaseValidationError) as error:
         reasons = cattrs.transform_error(error) if isinstance(error, cattrs.BaseValidationError) else [str(error)]
         raise InputError(f"{source}: its configuration does not fit this program: {'; '.join(reasons)}") from error

@@ -15,11 +15,11 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fasterfpn.engine.checkpoint import read_checkpoint
+from fasterfpn.engine.checkpoint import DETECTOR, read_checkpoint
+from fasterfpn.engine.tensor_file import read_header
 from fasterfpn.errors import InputError
 from fasterfpn.models import Detector
 from fasterfpn.models.state_dicts import flat
@@ -59,9 +59,8 @@ def load_initial_weights(detector: Detector, source: str) -> Report:
 def is_checkpoint(path: Path) -> bool:
     """Whether the file is a checkpoint of this program, not another state dict nor something else."""
     try:
-        with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get("format") == "fasterfpn"
-    except (SafetensorError, OSError):
+        return read_header(path).get("format") == DETECTOR
+    except InputError:
         return False
 
 
