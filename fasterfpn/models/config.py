@@ -55,7 +55,7 @@ class BackboneConfig:
     width: int = 64
     """Channels of conv1 and of the first stage's blocks; later stages double it."""
     norm: Norm = "frozen_batch"
-    """frozen_batch needs --weights; group (or batch, with large batches) trains from scratch."""
+    """frozen_batch needs trained weights; group (or batch, with large batches) trains from scratch."""
     norm_eps: float = 1e-5
     """Added to the variance (torchvision's COCO weights were trained with 0 added)."""
     frozen_stages: int = 0
