@@ -296,10 +296,11 @@ def test_harm_to_the_folder_while_it_runs_is_one_line(work, monkeypatch, harm, m
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_report")
 def test_a_process_that_is_killed_or_terminated_goes_on_to_the_same_weights(work):
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     line = [sys.executable, "-m", "fasterfpn.train"]
-    words = [*TWELVE, "--steps", "300", "--log-every", "1"]
+    words = [*TWELVE, "--steps", "80", "--log-every", "1"]
     assert command("train", *words, "--out", "whole", cwd=work).returncode == 0
 
     def until(rows, *words):
