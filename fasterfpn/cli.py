@@ -10,6 +10,7 @@ import torch
 import tyro
 
 from fasterfpn.data.images import is_image
+from fasterfpn.engine.placement import Placement
 from fasterfpn.errors import InputError
 
 
@@ -31,15 +32,9 @@ def run(command: Callable[..., object], prog: str, args: Sequence[str] | None = 
 def checked_device(name: str) -> torch.device:
     """The device of that name. Raises `InputError` where torch does not know it or the machine lacks it."""
     try:
-        device = torch.device(name)
-        if device.type == "meta":
-            raise RuntimeError("a device without memory")
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"--device {name}: {str(error).splitlines()[0]}; python -m fasterfpn.doctor shows what there is"
-        ) from error
-    return device
+        return Placement.on(name).device
+    except InputError as error:
+        raise InputError(f"--{error}; python -m fasterfpn.doctor shows what there is") from error
 
 
 def find_images(inputs: Sequence[Path], out: Path) -> list[Path]:

@@ -77,7 +77,7 @@ def train(
             raise InputError(
                 "norm batch needs several images to average over: give --batch-size 2 or more, or --norm group"
             )
-        if config == SMALL:
+        if resume is None and config == SMALL:
             print(MAIN_JOB)
         if config.data.data != "synthetic":  # so that evaluate finds it from anywhere
             config = replace(config, data=replace(config.data, data=str(Path(config.data.data).resolve())))

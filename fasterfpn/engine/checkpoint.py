@@ -68,7 +68,7 @@ def checkpoint_path(run: Path | str) -> Path:
     if run.is_file():
         return run
     if not run.is_dir():
-        raise InputError(f"{run}: no such run folder or checkpoint; train one with python -m fasterfpn.train")
+        raise InputError(f"{run}: no such run folder or checkpoint")
     folder = RunFolder(run)
     for path in (folder.best, folder.last):
         if path.is_file():
@@ -83,7 +83,7 @@ def read_checkpoint(run: Path | str) -> Checkpoint:
     path = checkpoint_path(run)
     weights, header = read_tensors(path)
     if header.get("format") != DETECTOR:
-        raise InputError(f"{path}: not a checkpoint of this program; other weights come in through train --weights")
+        raise InputError(f"{path}: not a checkpoint of this program; others' weights only serve to start a training")
     classes, step = header.get("classes"), header.get("step")
     if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
         raise InputError(f"{path}: its class names are damaged; take another checkpoint")
