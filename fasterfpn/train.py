@@ -14,9 +14,10 @@ from typing import Annotated, Literal
 
 import torch
 import tyro
-from tqdm import tqdm
 
 from fasterfpn.cli import checked_device, run
+from fasterfpn.data.dataset import check_images
+from fasterfpn.data.refusals import refuse
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.checkpoint import load_detector
@@ -77,9 +78,8 @@ def train(
     if weights is not None:
         print(load_initial_weights(detector, weights))
     detector.to(target)
-    for part in (splits.train, splits.val, splits.test):
-        for index in tqdm(range(len(part)), desc="decode", unit="image", leave=False):
-            part[index]  # before anything is written: one that does not decode stops here
+    # Before anything is written: images that do not decode stop here, all of them named.
+    refuse([problem for part in (splits.train, splits.val, splits.test) for problem in check_images(part)])
     folder = resume or new_run_folder(out)
     try:
         outcome = fit(detector, splits, config, folder)
