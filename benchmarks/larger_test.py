@@ -20,7 +20,7 @@ import torch
 import tyro
 
 from fasterfpn.data.config import DataConfig
-from fasterfpn.data.dataset import LabelledImages
+from fasterfpn.data.dataset import LabelledImages, all_targets
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
 from fasterfpn.data.synthetic.profiles import GENERATOR_HASH, write_aluminium
@@ -28,7 +28,7 @@ from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.evaluator import detect_all
 from fasterfpn.reproduce import run_folder
 from fasterfpn.study.experiment import BASE, CPU, NETWORKS
-from fasterfpn.study.figures import gain_figures, network_figures, size_factors, targets_of
+from fasterfpn.study.figures import gain_figures, network_figures, size_factors
 
 KEPT = ("images", "objects", "mAP", "AP", "by_short_side")
 
@@ -42,7 +42,7 @@ def draw(folder: Path, images: int, seed: int) -> LabelledImages:
 
 def judge(out: Path, test: LabelledImages, seed: int) -> dict[str, Any]:
     """The figures of every network trained with one seed, and their gains over the single-scale one."""
-    targets, figures, samples = targets_of(test), {}, {}
+    targets, figures, samples = all_targets(test), {}, {}
     for network in NETWORKS:
         folder = run_folder(out, seed, network)
         if folder.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ def run(command: Callable[..., object], prog: str, args: Sequence[str] | None = 
     0 when it returns; 2 with one line on standard error for an `InputError`, as for an argument that does not parse;
     130 after Ctrl-C. Any other exception is a fault of the program and keeps its traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     try:
         tyro.cli(command, prog=prog, args=args)
     except InputError as error:

@@ -77,7 +77,7 @@ def select_images(trained_on: DataConfig, data: str | None, split: Split | None,
     that the run does not know, and whatever `open_data` refuses.
     """
     own = data is None or same_source(data, trained_on.data)
-    source = trained_on if data is None else replace(trained_on, data=data)
+    source = replace(trained_on, data=trained_on.data if data is None else data, allow_copies=True)  # counted, no more
     if split == "all" or (split is None and not own):
         source = replace(source, validation_fraction=0.0, test_fraction=0.0)  # name parts, draw none
     splits = open_source(source, classes)

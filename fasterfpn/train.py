@@ -17,9 +17,10 @@ from typing import Annotated, Literal
 
 import torch
 import tyro
-from tqdm import tqdm
 
 from fasterfpn.cli import checked_device, run
+from fasterfpn.data.dataset import check_images
+from fasterfpn.data.refusals import refuse
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.checkpoint import load_detector, stopped_training
@@ -89,9 +90,8 @@ def train(
         if weights is not None:
             print(load_initial_weights(detector, weights))
         detector.to(target)
-        for part in (splits.train, splits.val, splits.test):
-            for index in tqdm(range(len(part)), desc="decode", unit="image", leave=False):
-                part[index]  # before anything is written: one that does not decode stops here
+        # Before anything is written: images that do not decode stop here, all of them named.
+        refuse([problem for part in (splits.train, splits.val, splits.test) for problem in check_images(part)])
         if resume is None:
             folder = RunFolder(out) if out is not None else RunFolder.next_in(Path("runs"))
             held.enter_context(folder.begun())

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fasterfpn.data.dataset import LabelledImages
+from fasterfpn.data.dataset import LabelledImages, all_targets
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.average_precision import envelope, precision_recall, short_side_in
 from fasterfpn.engine.detections import Speed
@@ -40,19 +40,12 @@ Images = Sequence[Mapping[str, Tensor]]
 Samples = dict[str, Any]  # "AP" (1 + B, C) and "by_short_side", one (1 + B, C) a bin
 
 
-def targets_of(dataset: Any) -> list[dict[str, Tensor]]:
-    """The targets of all images; from files, without decoding them."""
-    if hasattr(dataset, "samples"):
-        return [{"boxes": sample.boxes, "labels": sample.labels} for sample in dataset.samples]
-    return [dataset[index][1] for index in range(len(dataset))]
-
-
 def data_figures(splits: Splits) -> dict[str, Any]:
     """Images and objects of each part, in all and by class (figure 2)."""
     figures = {}
     for name in ("train", "val", "test"):
         part = getattr(splits, name)
-        labels = [target["labels"] for target in targets_of(part)]
+        labels = [target["labels"] for target in all_targets(part)]
         by_class = list(enumerate(part.classes, start=1))
         figures[name] = {
             "images": len(part),
@@ -66,7 +59,7 @@ def data_figures(splits: Splits) -> dict[str, Any]:
 def anchor_figures(dataset: Any, model: DetectorConfig) -> dict[str, Any]:
     """How many objects of `dataset` each of the 15 anchor shapes can match at IoU 0.5 and 0.7 (figure 8)."""
     boxes, sizes = [], []
-    for index, target in enumerate(targets_of(dataset)):
+    for index, target in enumerate(all_targets(dataset)):
         size = dataset.size(index)
         new = network_size(size, model.image)
         boxes.append(target["boxes"] * torch.tensor([new[1] / size[1], new[0] / size[0]] * 2))
@@ -159,7 +152,7 @@ def saliency_figures(detector: Detector, dataset: LabelledImages, seed: int, cou
     of `seed`. Where there are more than `count` such images, on that many, spread over the part."""
     device = next(detector.parameters()).device
     random = build_detector(detector.config, detector.classes, seed).to(device).eval()
-    figures, targets = [], targets_of(dataset)
+    figures, targets = [], all_targets(dataset)
     areas = [float(box_area(target["boxes"]).sum()) / math.prod(dataset.size(i)) for i, target in enumerate(targets)]
     fitting = [i for i, area in enumerate(areas) if len(targets[i]["labels"]) == 1 and area < SMALL_AREA]
     for index in fitting[:: max(1, -(-len(fitting) // count))]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fasterfpn.data.dataset import LabelledImages
+from fasterfpn.data.dataset import LabelledImages, all_targets
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.detections import NAMES, Speed
 from fasterfpn.engine.evaluator import without_nan
@@ -31,7 +31,6 @@ from fasterfpn.study.figures import (
     saliency_by_class,
     saliency_figures,
     size_factors,
-    targets_of,
     validation_figures,
 )
 
@@ -63,7 +62,7 @@ def write_report(
 ) -> dict[str, Any]:
     """Write both files into `out` and return the content of report.json. `experiment` has the bins and the draws;
     `beside_paper`: show the paper's figures where the classes are the paper's."""
-    classes, targets = splits.test.classes, targets_of(splits.test)
+    classes, targets = splits.test.classes, all_targets(splits.test)
     content: dict[str, Any] = {
         "title": title,
         "notes": list(notes),
@@ -107,7 +106,7 @@ def write_report(
     content["shown"] = shown_figures(splits.test, first)
     content = without_nan(content)
     shown = {run.network: Shown(run.detector, run.detections) for run in first}
-    page = report_page(content, splits, shown, [target["labels"] for target in targets_of(splits.train)])
+    page = report_page(content, splits, shown, [target["labels"] for target in all_targets(splits.train)])
     write_json(out / "report.json", content)
     write_text(out / "report.html", page)
     return content
@@ -115,7 +114,7 @@ def write_report(
 
 def shown_figures(dataset: LabelledImages, runs: Sequence[Run]) -> dict[str, Any]:
     """Which test images the page shows (figure 12), and the detections drawn on them."""
-    labels = [target["labels"] for target in targets_of(dataset)]
+    labels = [target["labels"] for target in all_targets(dataset)]
     images = {"one type": chosen(labels, False, SHOWN), "several types": chosen(labels, True, SHOWN)}
     drawn = []
     for index in [index for indices in images.values() for index in indices]:

@@ -75,6 +75,9 @@ class Pictures:
         image = torch.rand(3, 80, 120, generator=torch.Generator().manual_seed(index))
         return image, {"boxes": torch.tensor(boxes), "labels": torch.ones(len(boxes), dtype=torch.int64)}
 
+    def targets(self, index):
+        return self[index][1]
+
     def size(self, index):
         return 80, 120
 

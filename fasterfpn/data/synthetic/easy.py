@@ -112,6 +112,10 @@ class SyntheticDataset(Dataset):
         difficult = torch.zeros(len(labels), dtype=torch.bool)
         return image, {"boxes": torch.tensor(boxes), "labels": torch.tensor(labels), "difficult": difficult}
 
+    def targets(self, index: int) -> dict[str, Tensor]:
+        """The target of the image."""
+        return self[index][1]
+
     def size(self, index: int) -> tuple[int, int]:
         """(H, W)."""
         return self._made[index][0].shape[:2]

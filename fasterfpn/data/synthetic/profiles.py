@@ -17,7 +17,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fasterfpn.data.formats.labelme import CHINESE_NAMES, ONE_KIND, SEVERAL_KINDS, write_labelme
+from fasterfpn.data.formats.labelme import write_labelme
+from fasterfpn.data.formats.tianchi import CHINESE_NAMES, ONE_KIND, SEVERAL_KINDS
 from fasterfpn.data.synthetic.defects import photograph
 from fasterfpn.data.synthetic.easy import check_request, in_processes
 from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
@@ -96,6 +97,10 @@ class AluminiumProfiles(Dataset):
         difficult = torch.zeros(len(labels), dtype=torch.bool)
         return image, {"boxes": torch.tensor(boxes), "labels": torch.tensor(labels), "difficult": difficult}
 
+    def targets(self, index: int) -> dict[str, Tensor]:
+        """The target of the image."""
+        return self[index][1]
+
     def size(self, index: int) -> tuple[int, int]:
         """(H, W)."""
         return self._size
@@ -137,4 +142,4 @@ def _write_one(folder: Path, seed: int, size: tuple[int, int], label_noise: bool
     place.mkdir(parents=True, exist_ok=True)
     path = place / f"{','.join(kinds)}{index:06d}合成样本.jpg"
     path.write_bytes(jpeg)
-    write_labelme(path.with_suffix(".json"), boxes, names)
+    write_labelme(path.with_suffix(".json"), boxes, [CHINESE_NAMES[name] for name in names])

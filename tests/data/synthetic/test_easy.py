@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasterfpn.data.formats.voc import boxes_in_image, read_folder
+from fasterfpn.data.formats.voc import read_voc
 from fasterfpn.data.images import read_image
 from fasterfpn.data.synthetic import easy as synthetic
 from fasterfpn.data.synthetic.easy import SyntheticDataset, built_in_splits, synthesize_profile, write_voc
@@ -113,14 +113,14 @@ def test_mean_colour_does_not_tell_the_kind():
 
 def test_voc_folder_reads_back_the_same(tmp_path):
     write_voc(tmp_path / "new" / "profiles", 20, 9, (96, 128), workers=2, progress=False)
-    items = read_folder(tmp_path / "new" / "profiles")
-    assert [item.key for item in items] == [f"synthetic-{i:06d}" for i in range(20)]
-    for i, item in enumerate(items):
+    files = sorted((tmp_path / "new" / "profiles" / "Annotations").iterdir())
+    assert [path.stem for path in files] == [f"synthetic-{i:06d}" for i in range(20)]
+    for i, path in enumerate(files):
         _, boxes, labels = synthesize_profile(9, i, (96, 128))
-        objects, problems, _ = boxes_in_image(item.annotation, (96, 128))
-        assert not problems and item.annotation.size == (96, 128)
-        assert np.array_equal(np.array([found.box for found in objects], np.float32), boxes)
-        assert [found.name for found in objects] == [ALUMINIUM_CLASSES[label - 1] for label in labels]
+        annotation = read_voc(path)
+        assert annotation.size == (96, 128) and annotation.remarks == ()
+        assert np.array_equal(np.array([item.box for item in annotation.objects], np.float32), boxes)
+        assert [item.name for item in annotation.objects] == [ALUMINIUM_CLASSES[label - 1] for label in labels]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["profiles"], "no temporary folder is left"
 
 

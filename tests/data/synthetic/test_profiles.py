@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fasterfpn.data.formats.labelme import CHINESE_NAMES
+from fasterfpn.data.formats.tianchi import CHINESE_NAMES
 from fasterfpn.data.synthetic.boxes import IMAGES_OF_ONE, IMAGES_OF_TWO, SIZES
 from fasterfpn.data.synthetic.defects import KINDS, paint, photograph
 from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
