@@ -1,82 +1,236 @@
-"""What every command line shares: arguments from the function's own signature, and one line for the user's mistakes."""
+"""What the commands share: parsing and exit statuses, device and threads, images in and pictures out."""
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import sys
+import tempfile
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 import tyro
+from PIL import Image
+from tqdm import tqdm
 
 from fasterfpn.data.images import is_image
+from fasterfpn.engine.placement import Placement
+from fasterfpn.engine.stop import interrupt
 from fasterfpn.errors import InputError
+from fasterfpn.files import OutputError, exclusive, whole_file, writing
+
+DEFAULT_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+LARGEST_JPEG = 65_500  # pixels a side, libjpeg's limit
+LONGEST_NAME = 255  # bytes, of the usual file systems
+MOST_THREADS = 1024
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".wmv")
 
 
 def run(command: Callable[..., object], prog: str, args: Sequence[str] | None = None) -> None:
     """Parse `args` (default: the command line) into the arguments of `command`, call it, and leave with an exit status.
 
     0 when it returns; 2 with one line on standard error for an `InputError`, as for an argument that does not parse;
-    130 after Ctrl-C. Any other exception is a fault of the program and keeps its traceback.
+    130 after Ctrl-C, 143 after SIGTERM; 141 when the reader of standard output has gone (`| head`). Any other exception
+    is a fault of the program and keeps its traceback.
     """
+    main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, interrupt) if main_thread else None
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names that the terminal's encoding does not know are escaped
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         tyro.cli(command, prog=prog, args=args)
+        with writing(Path("standard output")):
+            _flush()
     except InputError as error:
+        if isinstance(error.__cause__, BrokenPipeError):
+            _leave_closed_pipe()
         print(f"{prog}: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        _leave_closed_pipe()
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        if main_thread:
+            signal.signal(signal.SIGTERM, before)
 
 
-def checked_device(name: str) -> torch.device:
-    """The device of that name. Raises `InputError` where torch does not know it or the machine lacks it."""
+def _flush() -> None:
     try:
-        device = torch.device(name)
-        if device.type == "meta":
-            raise RuntimeError("a device without memory")
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"--device {name}: {str(error).splitlines()[0]}; python -m fasterfpn.doctor shows what there is"
-        ) from error
-    return device
+        sys.stdout.flush()
+    except OSError:
+        _discard_output()
+        raise
+
+
+def _discard_output() -> None:
+    """Send what is still buffered nowhere, or the interpreter would complain about it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _leave_closed_pipe() -> None:
+    _discard_output()
+    sys.exit(128 + signal.SIGPIPE)
+
+
+def checked_device(name: str, threads: int | None = None) -> torch.device:
+    """The device `name`, with torch set to that many CPU threads (default: torch's choice).
+
+    Raises `InputError` where torch does not know the device or the machine lacks it, and for a bad number of threads.
+    """
+    if threads is not None:
+        if not 1 <= threads <= MOST_THREADS:
+            raise InputError(f"--threads {threads}: give a number from 1 to {MOST_THREADS}")
+        torch.set_num_threads(threads)
+    try:
+        return Placement.on(name).device
+    except InputError as error:
+        raise InputError(f"--{error}; python -m fasterfpn.doctor lists the devices of this machine") from error
+
+
+def check_writable(flag: str, path: Path) -> None:
+    """Raise `InputError` now, before hours of work, where the file `path` that `flag` means could not be written."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{flag} {path}: is not a regular file; give another name")
+    try:
+        with writing(path), tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OutputError as error:
+        raise InputError(f"{flag} {error}; give another name") from error
+
+
+def for_each_image(
+    inputs: Sequence[Path],
+    out: Path,
+    work: Callable[[Path, Path], None],
+    finish: Callable[[int, dict[str, str]], None] = lambda total, failed: None,
+) -> None:
+    """Call `work(image, picture)` for each image of `inputs`, where `picture` is the path in `out` to save to.
+
+    An image for which `work` raises `InputError`, or for which the memory does not suffice, is left out. However the
+    loop ends, `finish` is then called with the number of all images and the reasons by image left out, which are
+    listed on standard error. Exits with status 1 where an image was left out. Raises `InputError` for inputs that
+    cannot be used at all, and `OutputError`, which ends the loop, for what the file system refuses.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: is not a folder; give another name")
+    images = find_images(inputs, out)
+    pictures = picture_paths(images, out)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    failed: dict[str, str] = {}
+    done = 0
+    with exclusive(out):
+        try:
+            for image, picture in zip(tqdm(images, unit="image"), pictures, strict=True):
+                try:
+                    work(image, picture)
+                except OutputError:
+                    raise
+                except (InputError, MemoryError, torch.OutOfMemoryError) as error:
+                    reason = str(error) or "not enough memory"
+                    failed[str(image)] = reason.splitlines()[0].removeprefix(f"{image}: ")
+                done += 1
+        finally:
+            if done < len(images):
+                print(f"stopped after {done} of {len(images)} images", file=sys.stderr)
+            finish(len(images), failed)
+            if failed:
+                lines = [f"  {image}: {reason}" for image, reason in failed.items()]
+                print(f"{len(failed)} of {len(images)} images were left out:", *lines, sep="\n", file=sys.stderr)
+    if failed:
+        sys.exit(1)
 
 
 def find_images(inputs: Sequence[Path], out: Path) -> list[Path]:
     """Images and those in folders, at any depth, sorted within a folder, each once; not the earlier results in `out`.
 
-    Raises InputError for a path that does not exist, a folder without images, and where there is no path.
+    Files of the folders that are not images are counted and named on standard error. Raises `InputError` for a path
+    that does not exist or is a video, a folder without images, where `out` holds the images themselves, and where there
+    is no path.
     """
     if not inputs:
         raise InputError("no image given; name images or folders after the run")
-    found: dict[Path, Path] = {}  # resolved -> as given
+    place = out.resolve()
+    images: dict[Path, Path] = {}  # resolved -> as given
+    others: list[Path] = []
     for path in inputs:
         if not path.exists():
             raise InputError(f"{path}: no such image or folder; check the path")
-        images = [path]
+        if not path.is_file() and not path.is_dir():
+            raise InputError(f"{path}: is neither a file nor a folder; give images or folders")
+        if path.is_file() and path.suffix.lower() in VIDEOS:
+            raise InputError(f"{path}: is a video; extract its frames (ffmpeg -i VIDEO %05d.png) and give their folder")
+        listed = [path]
         if path.is_dir():
-            images = [image for image in sorted(path.rglob("*")) if is_image(image) and out not in image.parents]
-        if not images:
-            raise InputError(f"{path}: no image in this folder; it needs JPEG, PNG, BMP or TIFF files")
-        for image in images:
-            found.setdefault(image.resolve(), image)
-    return list(found.values())
+            listed, passed_over = list_images(path, place)
+            others += passed_over
+            if not listed:
+                kinds = f"; it holds {by_kind(passed_over)}" if passed_over else ""
+                raise InputError(f"{path}: no image in this folder{kinds}")
+        for image in listed:
+            if place in (image.parent.resolve(), image.resolve().parent):
+                raise InputError(
+                    f"--out {out}: the image {image.name} lies there and might be overwritten; give another folder"
+                )
+            images.setdefault(image.resolve(), image)
+    if others:
+        print(f"passed over: {by_kind(others)}", file=sys.stderr)
+    return list(images.values())
+
+
+def list_images(folder: Path, leave_out: Path) -> tuple[list[Path], list[Path]]:
+    """The images and the other files below a folder, hidden ones aside; a folder in it that is `leave_out` is skipped.
+
+    `leave_out` is resolved; `folder` itself is read even where it is `leave_out`, or lies in it.
+    """
+    top = folder.resolve()
+    inside = leave_out if top in leave_out.parents else None
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    if inside is not None:
+        files = [path for path in files if inside not in (parent := path.parent.resolve(), *parent.parents)]
+    return [path for path in files if is_image(path)], [path for path in files if not is_image(path)]
+
+
+def by_kind(files: Sequence[Path]) -> str:
+    """Files counted by the ends of their names, with up to three names: "12 .xml (a.xml, b.xml, c.xml, ...)"."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for path in files:
+        kinds[path.suffix.lower() or "without a suffix"].append(path.name)
+    parts = []
+    for kind, names in kinds.items():
+        more = ", ..." if len(names) > 3 else ""
+        parts.append(f"{len(names)} {kind} ({', '.join(names[:3])}{more})")
+    return ", ".join(parts)
 
 
 def picture_paths(images: Sequence[Path], out: Path) -> list[Path]:
-    """`out`/<stem>.jpg for each image; a stem met before gets _2, _3, ...
-
-    Raises InputError where that would overwrite one of the images.
-    """
+    """`out`/<stem>.jpg for each image; a stem met before gets _2, _3, ... What is too long for a name is shortened."""
     paths: dict[Path, None] = {}
     for image in images:
-        path, count = out / f"{image.stem}.jpg", 1
-        while path in paths:
+        stem, end, count = image.stem, ".jpg", 1
+        while True:
+            while len(os.fsencode(stem + end)) > LONGEST_NAME:
+                stem = stem[:-1]
+            if (path := out / (stem + end)) not in paths:
+                break
             count += 1
-            path = out / f"{image.stem}_{count}.jpg"
+            end = f"_{count}.jpg"
         paths[path] = None
-    inputs = {image.resolve() for image in images}
-    for path in paths:
-        if path.resolve() in inputs:
-            raise InputError(f"--out {out}: its picture {path.name} would overwrite the image; give another folder")
     return list(paths)
+
+
+def save_picture(picture: Image.Image, path: Path, quality: int = 95) -> Path:
+    """Save as JPEG, whole, without subsampling colours; as PNG, with that suffix, what is too large for JPEG.
+
+    Returns the path of the file. Raises `OutputError`.
+    """
+    fits = max(picture.size) <= LARGEST_JPEG
+    path = path if fits else path.with_suffix(".png")
+    with whole_file(path) as temporary:
+        picture.save(temporary, "JPEG" if fits else "PNG", quality=quality, subsampling=0)
+    return path

@@ -171,7 +171,9 @@ class Trainer:
         self.budget.tick()
         if self.budget.total is not None and not known:
             steps = self.budget.total
-            tqdm.write(f"{self.config.training.minutes:g} minutes make {steps} steps; --steps {steps} repeats this run")
+            tqdm.write(
+                f"{self.config.training.minutes:g} minutes make {steps} steps; a run of {steps} steps repeats it"
+            )
             self.config = replace(self.config, training=replace(self.config.training, steps=steps, minutes=None))
 
     def milestones(self) -> None:
@@ -226,7 +228,7 @@ class Trainer:
         images = ", ".join(batch.names)
         return InputError(
             f"step {step}: {reason} (images {images}); training stopped. Look at these images, or try a lower "
-            f"--learning-rate{kept}"
+            f"learning rate{kept}"
         )
 
     def elapsed(self) -> float:
