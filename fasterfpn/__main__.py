@@ -4,8 +4,6 @@ import difflib
 import runpy
 import sys
 
-from fasterfpn import __version__
-
 COMMANDS = {
     "train": "train a detector, evaluate it on the test part and write a report",
     "evaluate": "print the average precision of a trained detector",
@@ -24,8 +22,6 @@ def main() -> None:
         print("usage: fasterfpn COMMAND ...\n")
         print("\n".join(f"  {command:<12}{summary}" for command, summary in COMMANDS.items()))
         print("\n`fasterfpn COMMAND --help` lists a command's options.")
-    elif name == "--version":
-        print(__version__)
     elif name in COMMANDS:
         del sys.argv[0]
         runpy.run_module(f"fasterfpn.{name}", run_name="__main__", alter_sys=False)

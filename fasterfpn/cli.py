@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 import tyro
@@ -21,7 +22,7 @@ from fasterfpn.data.images import is_image
 from fasterfpn.engine.placement import Placement
 from fasterfpn.engine.stop import interrupt
 from fasterfpn.errors import InputError
-from fasterfpn.files import OutputError, exclusive, whole_file, writing
+from fasterfpn.files import OutputError, exclusive, write_bytes, writing
 
 DEFAULT_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LARGEST_JPEG = 65_500  # pixels a side, libjpeg's limit
@@ -43,38 +44,30 @@ def run(command: Callable[..., object], prog: str, args: Sequence[str] | None = 
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         tyro.cli(command, prog=prog, args=args)
-        with writing(Path("standard output")):
-            _flush()
+        if sys.stdout is not None:  # None where the caller closed it: `>&-`
+            sys.stdout.flush()
     except InputError as error:
-        if isinstance(error.__cause__, BrokenPipeError):
-            _leave_closed_pipe()
         print(f"{prog}: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:
-        _leave_closed_pipe()
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        _leave_output(error)  # files are written in `fasterfpn.files`, which raises OutputError: this is a print
     finally:
         if main_thread:
             signal.signal(signal.SIGTERM, before)
 
 
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _discard_output()
-        raise
-
-
-def _discard_output() -> None:
-    """Send what is still buffered nowhere, or the interpreter would complain about it when it ends."""
+def _leave_output(error: OSError) -> NoReturn:
+    """Exit with 141 where the reader of standard output has gone, with 2 and one line where it takes no more."""
+    # What is still buffered goes nowhere; else the interpreter would complain about it when it ends.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _leave_closed_pipe() -> None:
-    _discard_output()
-    sys.exit(128 + signal.SIGPIPE)
+    if isinstance(error, BrokenPipeError):
+        sys.exit(128 + signal.SIGPIPE)
+    print(f"standard output: cannot be written ({error.strerror or error})", file=sys.stderr)
+    sys.exit(2)
 
 
 def checked_device(name: str, threads: int | None = None) -> torch.device:
@@ -231,6 +224,7 @@ def save_picture(picture: Image.Image, path: Path, quality: int = 95) -> Path:
     """
     fits = max(picture.size) <= LARGEST_JPEG
     path = path if fits else path.with_suffix(".png")
-    with whole_file(path) as temporary:
-        picture.save(temporary, "JPEG" if fits else "PNG", quality=quality, subsampling=0)
+    encoded = io.BytesIO()  # Pillow, writing to a file, takes no notice of a disk that is full
+    picture.save(encoded, "JPEG" if fits else "PNG", quality=quality, subsampling=0)
+    write_bytes(path, encoded.getvalue())
     return path

@@ -1,6 +1,7 @@
 """`fasterfpn COMMAND ...`: the list of commands, the one that is asked for, and nothing else imported."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,19 @@ def test_a_command_gets_its_own_arguments():
     command = [sys.executable, "-m", "fasterfpn", "predict", "/nowhere", "x.png", "--device", "cpu"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "/nowhere: no such run folder" in done.stderr
+
+
+@pytest.mark.parametrize(("output", "status", "lines"), [("/dev/full", 2, 1), ("closed pipe", 141, 0)])
+def test_an_output_that_takes_no_more_is_no_traceback(output, status, lines):
+    script = "from fasterfpn.cli import run; run(lambda: print('x' * 100_000), 'prog', [])"
+    if output == "closed pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        writer = os.open(output, os.O_WRONLY)
+    done = subprocess.run([sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr.count("\n")) == (status, lines), done.stderr
 
 
 def test_only_commands_name_flags():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 from dataclasses import replace
 
@@ -196,15 +197,19 @@ def test_what_jpeg_cannot_hold_becomes_png(tmp_path):
             assert picture.size == (size, 1)
 
 
-def test_a_full_disk_ends_in_one_line(run_folder, tmp_path, capsys, monkeypatch):
-    def full(self, *arguments, **options):
-        raise OSError(28, "No space left on device")
-
+def test_a_full_disk_ends_in_one_line(run_folder, tmp_path, capsys):
+    """A limit on the size of files: a write that crosses it is short, which Pillow would not report."""
     image = write_image(tmp_path / "x.png")
-    monkeypatch.setattr(Image.Image, "save", full)
-    assert predict(run_folder, image) == 2
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        assert predict(run_folder, image, "--score", "1") == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
     error = capsys.readouterr().err.splitlines()
-    assert "No space left" in error[-1] and "stopped after 0 of 1 images" in error[-2]
+    assert "x.jpg: cannot be written (File too large)" in error[-1] and "stopped after 0 of 1 images" in error[-2]
+    assert {path.name for path in (run_folder / "predictions").iterdir()} == {"detections.json"}
 
 
 @pytest.mark.parametrize("threads", ["0", "-3", "100000"])
