@@ -11,7 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import torch
 import tyro
@@ -24,6 +24,8 @@ from fasterfpn.engine.stop import interrupt
 from fasterfpn.errors import InputError
 from fasterfpn.files import OutputError, exclusive, write_bytes, writing
 
+RunArgument = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+ImagesArgument = Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE_OR_FOLDER...")]
 DEFAULT_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LARGEST_JPEG = 65_500  # pixels a side, libjpeg's limit
 LONGEST_NAME = 255  # bytes, of the usual file systems

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 from torch.utils.data import ConcatDataset, Dataset
 
-from fasterfpn.cli import DEFAULT_DEVICE, check_writable, checked_device
+from fasterfpn.cli import DEFAULT_DEVICE, RunArgument, check_writable, checked_device
 from fasterfpn.cli import run as run_command
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
@@ -33,7 +33,7 @@ class Selection:
 
 
 def main(
-    run: tyro.conf.Positional[Path],
+    run: RunArgument,
     data: str | None = None,
     split: Split | None = None,
     iou: float = 0.5,

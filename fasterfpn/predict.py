@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 
-from fasterfpn.cli import DEFAULT_DEVICE, check_writable, checked_device, for_each_image, save_picture
+from fasterfpn.cli import (
+    DEFAULT_DEVICE,
+    ImagesArgument,
+    RunArgument,
+    check_writable,
+    checked_device,
+    for_each_image,
+    save_picture,
+)
 from fasterfpn.cli import run as run_command
 from fasterfpn.data.images import read_image
 from fasterfpn.engine.checkpoint import checkpoint_path, load_detector
@@ -21,8 +28,8 @@ from fasterfpn.report.draw import draw_detections
 
 
 def main(
-    run: tyro.conf.Positional[Path],
-    inputs: tyro.conf.Positional[tuple[Path, ...]],
+    run: RunArgument,
+    inputs: ImagesArgument,
     score: float = 0.5,
     out: Path | None = None,
     device: str = DEFAULT_DEVICE,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from fasterfpn.cli import DEFAULT_DEVICE, checked_device, for_each_image, save_picture
+from fasterfpn.cli import DEFAULT_DEVICE, ImagesArgument, RunArgument, checked_device, for_each_image, save_picture
 from fasterfpn.cli import run as run_command
 from fasterfpn.data.images import read_image
 from fasterfpn.engine.checkpoint import checkpoint_path, load_detector
@@ -18,8 +18,8 @@ from fasterfpn.report.heat import saliency_triptych
 
 
 def main(
-    run: tyro.conf.Positional[Path],
-    inputs: tyro.conf.Positional[tuple[Path, ...]],
+    run: RunArgument,
+    inputs: ImagesArgument,
     class_name: Annotated[str | None, tyro.conf.arg(name="class")] = None,
     of: Literal["logit", "loss"] = "logit",
     detection: int | None = None,
