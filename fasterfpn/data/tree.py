@@ -34,11 +34,12 @@ class Tree:
 
 
 def walk(root: Path, leave_out: Path | None = None) -> Tree:
-    """Every file below `root` except hidden files and `SYSTEM_FILES`, without entering the folder `leave_out`."""
+    """Every file below `root` except hidden files and `SYSTEM_FILES`, without entering the folder `leave_out` in it."""
     files: list[Path] = []
     problems: list[str] = []
     entered: set[tuple[int, int]] = set()
     top = root.resolve()
+    skipped = leave_out.resolve() if leave_out else None
 
     def enter(folder: Path) -> None:
         try:
@@ -51,10 +52,12 @@ def walk(root: Path, leave_out: Path | None = None) -> Tree:
             return
         entered.add((status.st_dev, status.st_ino))
         for path in paths:
-            if path.name.startswith(".") or path.name.lower() in SYSTEM_FILES or path == leave_out:
+            if path.name.startswith(".") or path.name.lower() in SYSTEM_FILES:
                 continue
             if not os.path.isdir(path):  # False, and no exception, for loops of links and lost permissions
                 files.append(path)
+            elif skipped and path.resolve() == skipped:
+                continue
             elif path.is_symlink() and top in (target := path.resolve(), *target.parents):
                 problems.append(f"{path}: links to a folder that is read under its own name, left out")
             else:
