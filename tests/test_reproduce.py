@@ -14,6 +14,7 @@ from fasterfpn import reproduce
 from fasterfpn.cli import run
 from fasterfpn.data.synthetic.easy import write_voc
 from fasterfpn.engine import trainer
+from fasterfpn.study import stages
 
 FIGURES = ["Table 2", *(f"Figure {number}" for number in (1, 2, 3, 8, 10, 11, 12, 13))]
 
@@ -88,15 +89,20 @@ def test_what_is_done_is_not_done_again_and_what_is_not_is(finished, tmp_path, m
     out = tmp_path / "out"
     shutil.copytree(finished, out)
     shutil.rmtree(out / "seed-0" / "single-scale")
-    (out / "seed-0" / ".single-scale.partial").mkdir()  # as a stop leaves it
+    (out / "seed-0" / "single-scale").mkdir()
+    (out / "seed-0" / "single-scale" / "last.safetensors").touch()  # as a kill before the first validation leaves it
+    (out / ".report.html.1.partial").touch()  # of a process 1 that is not ours, and of one that is gone
+    (out / ".report.html.999999999.partial").touch()
     (out / "report.html").unlink()
     trained = []
-    fit = reproduce.fit
-    monkeypatch.setattr(reproduce, "fit", lambda *arguments: trained.append(arguments[-1]) or fit(*arguments))
-    monkeypatch.setattr(reproduce, "write_aluminium", None)
+    fit = stages.fit
+    monkeypatch.setattr(stages, "fit", lambda *arguments: trained.append(arguments[-1]) or fit(*arguments))
+    monkeypatch.setattr(stages, "write_aluminium", None)
     assert command("--out", out) == 0
-    assert [folder.name for folder in trained] == [".single-scale.partial"]
-    assert (out / "report.html").is_file() and not list(out.rglob("*.partial"))
+    assert [folder.name for folder in trained] == ["single-scale"]
+    assert (out / "report.html").is_file() and [path.name for path in out.rglob("*.partial")] == [
+        ".report.html.1.partial"
+    ]
     assert "multiscale: done before" in capsys.readouterr().out
     before, after = (json.loads((folder / "report.json").read_text())["seeds"]["0"] for folder in (finished, out))
     assert losses_of(before) == losses_of(after)  # the same seed gives the same network
@@ -142,7 +148,7 @@ def test_a_stop_after_the_training_repeats_no_step(finished, tmp_path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(reproduce, "write_json", stopped)  # of training.json
+        patch.setattr(stages, "write_json", stopped)  # of training.json
         assert command("--out", out) != 0
     monkeypatch.setattr(trainer.Trainer, "step", None)
     assert command("--out", out) == 0
