@@ -85,6 +85,7 @@ def test_the_page_has_every_figure_and_the_json_every_number(finished):
     assert set(content["seeds"]["0"]["gains"]) == {"multiscale"}
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again_and_what_is_not_is(finished, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
@@ -115,6 +116,7 @@ def losses_of(entry):
     return found
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_goes_on(finished, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
@@ -138,6 +140,7 @@ def test_a_training_that_was_stopped_goes_on(finished, tmp_path, monkeypatch, ca
     assert not list(out.rglob("resume.safetensors"))
 
 
+@pytest.mark.slow
 def test_a_stop_after_the_training_repeats_no_step(finished, tmp_path, monkeypatch):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
@@ -157,6 +160,7 @@ def test_a_stop_after_the_training_repeats_no_step(finished, tmp_path, monkeypat
     assert before["networks"]["multiscale"]["validation"] == after["networks"]["multiscale"]["validation"]
 
 
+@pytest.mark.slow
 def test_other_images_want_another_folder(tmp_path, capsys):
     write_voc(tmp_path / "data", 60, seed=1, size=(64, 96), workers=1, progress=False)
     out = tmp_path / "out"
@@ -233,11 +237,13 @@ def browse(page, profile):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 def test_a_browser_finds_no_error_and_asks_for_nothing(finished, tmp_path):
     assert browse(finished / "report.html", tmp_path) == ([], set())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 def test_a_browser_would_notice(tmp_path):
     page: Path = tmp_path / "bad.html"

@@ -89,7 +89,7 @@ def validation_curves(networks: Mapping[str, Numbers]) -> Figure:
         axis.plot(*zip(*points) if points else ([], []), "o-", color=colour, label=name)
     axis.set_xlabel("step")
     axis.set_ylabel("validation mAP (%)")
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, max(5, axis.get_ylim()[1]))
     _legend(figure)
     return figure
 
@@ -108,6 +108,7 @@ def precision_recall(networks: Mapping[str, Numbers]) -> Figure:
                 axis.plot(np.linspace(0, 1, len(curve)), curve, color=colour, label=name)
         axis.set_title(textwrap.fill(_plain_text(kind), 20), fontsize=10)
         _plain(axis)
+        axis.set_ylim(-0.02, 1.05)
         if all(network["precision_recall"][kind] is None for network in networks.values()):
             axis.text(0.5, 0.5, "no test object", transform=axis.transAxes, ha="center", va="center", color="#777777")
     for axis in panels[len(classes) :]:

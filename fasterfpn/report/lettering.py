@@ -39,12 +39,12 @@ def chart_families(texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([PLAIN, *(font.name for font in fonts if font is not None)]))
 
 
-def spelled_otherwise(names: Iterable[str]) -> str | None:
-    """One sentence on the names that no font of this machine can show; None where there are no such names."""
+def spelled_otherwise(names: Iterable[str]) -> list[str]:
+    """One sentence on the names that no font of this machine can show; no sentence where there are no such names."""
     pairs = [f"{name} as {shown(name)}" for name in names if _font(" ".join(name.split())) is None]
     if not pairs:
-        return None
-    return f"No font on this machine has all characters of these names; pictures and charts show {', '.join(pairs)}."
+        return []
+    return [f"No font on this machine has all characters of these names; pictures and charts show {', '.join(pairs)}."]
 
 
 @cache

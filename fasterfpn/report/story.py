@@ -20,7 +20,7 @@ from fasterfpn.models.detector import Detector
 from fasterfpn.report import charts, pictures, tables
 from fasterfpn.report.curves import loss_figure
 from fasterfpn.report.draw import GREEN
-from fasterfpn.report.lettering import chart_families, spelled_otherwise
+from fasterfpn.report.lettering import chart_families
 from fasterfpn.report.page import Section, page_html
 from fasterfpn.report.tables import Numbers
 
@@ -48,8 +48,6 @@ def report_page(
     networks = first["networks"]
     if len(content["seeds"]) > 1:
         notes.append(f"Pictures, curves and the charts are those of seed {seed}; the tables hold all seeds.")
-    if (spelling := spelled_otherwise(splits.train.classes)) is not None:
-        notes.append(spelling)
     names = "Results", "Data", "Training", "Detections", "Mistakes"
     sections = [Section(name, numbered) for name in names]
     results, data, training, detections, mistakes = sections

@@ -19,6 +19,7 @@ from fasterfpn.engine.evaluator import without_nan
 from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.files import write_json, write_text
 from fasterfpn.models.detector import Detector
+from fasterfpn.report.lettering import spelled_otherwise
 from fasterfpn.report.pictures import chosen
 from fasterfpn.report.story import Shown, report_page
 from fasterfpn.study.bootstrap import DRAWS
@@ -105,9 +106,12 @@ def publish(out: Path, subject: Subject, splits: Splits, runs: Sequence[Run]) ->
     Raises `OutputError` where a file cannot be written.
     """
     classes, targets = splits.test.classes, targets_of(splits.test)
+    spelling = spelled_otherwise(classes)
+    for sentence in spelling:
+        print(sentence, flush=True)
     content: dict[str, Any] = {
         "title": subject.title,
-        "notes": list(subject.notes),
+        "notes": [*subject.notes, *spelling],
         "experiment": subject.record,
         "machine": {
             "device": str(next(runs[0].detector.parameters()).device),
