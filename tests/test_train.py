@@ -1,7 +1,6 @@
 """`python -m fasterfpn.train` from the outside: the main path on a tiny scale, and bad input."""
 
 import json
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -87,21 +86,6 @@ def test_the_test_part_is_detected_on_once_and_the_steps_that_minutes_made_are_r
     assert [part is splits[0].test for part in parts] == [False, True]  # 25 steps, the fewest: one validation
     written, metrics = (json.loads((tmp_path / "run" / f"{name}.json").read_text()) for name in ("config", "metrics"))
     assert written["training"]["steps"] == metrics["training"]["steps"] and written["training"]["minutes"] is None
-
-
-@pytest.mark.parametrize("data", ["synthetic", "all kinds", "one kind"])
-def test_the_papers_figures_stand_beside_its_own_kind_of_data_only(data, monkeypatch, tmp_path):
-    folder = tmp_path / "folder"
-    write_voc(folder, 12, seed=5, size=(64, 96), workers=1, progress=False)
-    if data == "one kind":
-        for path in (folder / "Annotations").iterdir():
-            path.write_text(re.sub(r"<object>\s*<name>[^<]*", "<object><name>jet", path.read_text()))
-    few = open_source(DataConfig(data=str(folder)))  # instead of the hundreds of built-in images
-    assert len(few.train.classes) == (1 if data == "one kind" else 10)
-    monkeypatch.setattr(train_module, "open_source", lambda config: few)
-    train_module.train(small_config(data if data == "synthetic" else str(folder), steps=4), out=tmp_path / "run")
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert bool(report["paper"]) == (data == "all kinds")
 
 
 def test_a_stopped_run_is_resumed_with_its_own_settings(trained, tmp_path, monkeypatch):

@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 from fasterfpn.report.curves import TITLES, loss_figure, running_mean
 
 
-@pytest.mark.parametrize("records", [0, 1, 2, 60])
-def test_a_run_of_any_length_gives_five_panels_from_zero(tmp_path, records):
+@pytest.mark.parametrize("records", [0, 1, 60])
+def test_a_run_of_any_length_gives_five_panels_from_zero(records):
     step = np.arange(1.0, records + 1)
     columns = {"step": step} | {name: 100 / step for name in TITLES}
     figure = loss_figure({"run": columns}, (10, 4.6))
-    figure.savefig(tmp_path / "losses.png")
     assert [axis.get_title() for axis in figure.axes] == [
         TITLES[name] for name in ("total_loss", "rpn_cls_loss", "rpn_loc_loss", "roi_cls_loss", "roi_loc_loss")
     ]

@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import rc_context
 from PIL import Image, ImageDraw
@@ -38,6 +38,7 @@ def drawn(text, size=20):
 
 
 @given(st.text(max_size=60))
+@settings(max_examples=50, deadline=None)
 def test_what_is_shown_is_a_short_line_that_a_font_has(name):
     text = shown(name)
     assert text.isprintable() and len(text) <= LONGEST
