@@ -14,6 +14,8 @@ from fasterfpn.data.synthetic.easy import write_voc
 from fasterfpn.engine import trainer as trainer_module
 from fasterfpn.engine.config import SMALL, Config, config_from_record
 from fasterfpn.engine.evaluator import detect_all
+from fasterfpn.errors import InputError
+from fasterfpn.files import OutputError
 
 TINY = [
     *("--steps", "4", "--batch-size", "2", "--validations", "1", "--image-min-side", "64", "--image-max-side", "128"),
@@ -147,3 +149,21 @@ def test_bad_input_is_one_line_and_leaves_nothing(trained, arguments, message):
     assert done.returncode == 2 and message in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_report_that_cannot_be_written_is_made_again_by_a_resume(monkeypatch, tmp_path):
+    write_voc(tmp_path / "data", 12, seed=5, size=(64, 96), workers=1, progress=False)
+    run = tmp_path / "run"
+
+    def full(*arguments):
+        raise OutputError(f"{run / 'report.json'}: cannot be written (No space left on device)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "publish_run", full)
+        with pytest.raises(InputError, match=r"No space left on device\); --resume .*run goes on after step [24]"):
+            train_module.train(small_config(str(tmp_path / "data"), steps=4), out=run)
+    weights, metrics = (run / "model.safetensors").read_bytes(), json.loads((run / "metrics.json").read_text())["test"]
+    train_module.train(Config(), resume=run)  # at most the steps since the last save are done again
+    assert (run / "report.html").is_file() and not (run / "resume.safetensors").exists()
+    assert (run / "model.safetensors").read_bytes() == weights
+    assert json.loads((run / "metrics.json").read_text())["test"] == metrics
