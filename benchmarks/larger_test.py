@@ -26,9 +26,9 @@ from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
 from fasterfpn.data.synthetic.profiles import GENERATOR_HASH, write_aluminium
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.evaluator import detect_all
-from fasterfpn.reproduce import run_folder
 from fasterfpn.study.experiment import BASE, CPU, NETWORKS
 from fasterfpn.study.figures import gain_figures, network_figures, size_factors
+from fasterfpn.study.stages import run_path
 
 KEPT = ("images", "objects", "mAP", "AP", "by_short_side")
 
@@ -44,7 +44,7 @@ def judge(out: Path, test: LabelledImages, seed: int) -> dict[str, Any]:
     """The figures of every network trained with one seed, and their gains over the single-scale one."""
     targets, figures, samples = all_targets(test), {}, {}
     for network in NETWORKS:
-        folder = run_folder(out, seed, network)
+        folder = run_path(out, seed, network)
         if folder.is_dir():
             print(folder, flush=True)
             detector = load_detector(folder, "cpu")

@@ -5,14 +5,12 @@ N images; detections and targets are lists of N dictionaries, boxes in pixels of
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +20,8 @@ from fasterfpn.data.dataset import LabelledImages, all_targets
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.average_precision import envelope, precision_recall, short_side_in
 from fasterfpn.engine.detections import Speed
+from fasterfpn.engine.run_folder import RunFolder
+from fasterfpn.engine.tables import LOSSES
 from fasterfpn.geometry import box_area
 from fasterfpn.geometry.anchor_fit import best_anchor_iou
 from fasterfpn.models.config import DetectorConfig
@@ -99,7 +99,8 @@ def network_figures(
     bins = []
     for low, high in itertools.pairwise(edges):
         samples["by_short_side"].append(ap_samples(scaled, scaled_truth, len(classes), counts, (low, high)))
-        labels = torch.cat([one["labels"][short_side_in(one["boxes"], (low, high))] for one in scaled_truth])
+        inside = [one["labels"][short_side_in(one["boxes"], (low, high))] for one in scaled_truth]
+        labels = torch.cat([torch.zeros(0, dtype=torch.int64), *inside])
         by_class = {kind: int((labels == label).sum()) for label, kind in enumerate(classes, start=1)}
         entry = {"low": low, "high": high if high < math.inf else None, "objects": len(labels)}
         bins.append(entry | {"objects_by_class": by_class})
@@ -133,6 +134,26 @@ def size_factors(dataset: Any, model: DetectorConfig) -> list[float]:
     """What each image of `dataset` is multiplied by on its way into the network."""
     sizes = [dataset.size(index) for index in range(len(dataset))]
     return [min(network_size(size, model.image)) / min(size) for size in sizes]
+
+
+def short_side_edges(targets: Images, factors: Sequence[float], most: int = 6) -> list[float]:
+    """Edges of bins that suit the objects at hand: 0, powers of two in pixels of the network's input, infinity.
+
+    The powers lie between the 10 % and the 90 % quantile of the objects' shorter sides, so that the first and the last
+    bin are not nearly empty; of more than `most` powers, every second, third, ... is taken. Where no power lies there,
+    and without objects, there is one bin for all sizes.
+    """
+    sides = [torch.zeros(0, dtype=torch.float64)]
+    for one, factor in zip(targets, factors, strict=True):
+        width, height = (one["boxes"][:, 2:] - one["boxes"][:, :2]).unbind(1)
+        sides.append(torch.minimum(width, height).double() * factor)
+    together = torch.cat(sides)
+    if len(together) == 0:
+        return [0.0, math.inf]
+    low, high = torch.quantile(together, together.new_tensor([0.1, 0.9])).tolist()
+    exponents = [exponent for exponent in range(24) if low <= 2**exponent <= high]
+    every = max(1, -(-len(exponents) // most))
+    return [0.0, *(2.0**exponent for exponent in exponents[::every]), math.inf]
 
 
 @torch.no_grad()
@@ -183,10 +204,16 @@ def saliency_by_class(figures: Sequence[Mapping[str, Any]]) -> dict[str, dict[st
     return summary
 
 
-def validation_figures(folder: Path) -> list[tuple[int, float | None]]:
-    """validation.csv as (step, mAP), None where there was nothing to validate on."""
-    with (folder / "validation.csv").open(newline="", encoding="utf-8") as file:
-        return [(int(row["step"]), _or_none(float(row["mAP_area"]))) for row in csv.DictReader(file)]
+def loss_figures(run: RunFolder) -> dict[str, list[float]]:
+    """losses.csv: `step` and the five losses. Raises `InputError` for a damaged file."""
+    columns = run.losses()
+    return {name: columns[name] for name in ("step", *LOSSES)}
+
+
+def validation_figures(run: RunFolder) -> list[tuple[int, float | None]]:
+    """validation.csv as (step, mAP), None without a validation part. Raises `InputError` for a damaged file."""
+    columns = run.validations()
+    return [(int(step), _or_none(mAP)) for step, mAP in zip(columns["step"], columns["mAP_area"], strict=True)]
 
 
 def _curve(detections: Images, targets: Images, label: int) -> list[float] | None:
