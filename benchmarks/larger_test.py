@@ -22,7 +22,7 @@ import tyro
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.dataset import LabelledImages
 from fasterfpn.data.sources import open_source
-from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 from fasterfpn.data.synthetic.profiles import GENERATOR_HASH, write_aluminium
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.evaluator import detect_all

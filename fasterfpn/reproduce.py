@@ -21,7 +21,7 @@ from fasterfpn.cli import checked_device, run
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.splits import Splits
-from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 from fasterfpn.data.synthetic.profiles import GENERATOR_HASH, write_aluminium
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.config import Config

@@ -19,7 +19,7 @@ from fasterfpn.data.dataset import DetectionDataset, LabelledImages, Sample
 from fasterfpn.data.formats.labelme import ONE_KIND, original_root, read_original
 from fasterfpn.data.formats.voc import Annotation, VocImage, boxes_in_image, read_folder
 from fasterfpn.data.images import image_size
-from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 from fasterfpn.errors import InputError
 
 PART_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fasterfpn.data.formats.voc import Annotation, VocImage, VocObject
 from fasterfpn.data.images import image_size, is_image
-from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 from fasterfpn.errors import InputError
 
 ONE_KIND, SEVERAL_KINDS, NO_DEFECT = "单瑕疵图片", "多瑕疵图片", "无瑕疵图片"

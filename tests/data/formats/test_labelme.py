@@ -19,7 +19,7 @@ from fasterfpn.data.formats.labelme import (
 )
 from fasterfpn.data.formats.voc import VocImage
 from fasterfpn.data.splits import _draw_missing, largest_remainder, open_data
-from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 from fasterfpn.errors import InputError
 
 # Images of each kind alone, as in the data set, and those of several kinds.

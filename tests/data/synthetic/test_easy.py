@@ -10,7 +10,7 @@ from fasterfpn.data.formats.voc import boxes_in_image, read_folder
 from fasterfpn.data.images import read_image
 from fasterfpn.data.synthetic import easy as synthetic
 from fasterfpn.data.synthetic.easy import SyntheticDataset, built_in_splits, synthesize_profile, write_voc
-from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES, KINDS, draw_defect
+from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES, KINDS, draw_defect
 from fasterfpn.data.synthetic.easy_scene import Profile
 from fasterfpn.errors import InputError
 from fasterfpn.synthesize import main

@@ -14,7 +14,7 @@ from PIL import Image
 from fasterfpn.data.formats.labelme import CHINESE_NAMES
 from fasterfpn.data.synthetic.boxes import IMAGES_OF_ONE, IMAGES_OF_TWO, SIZES
 from fasterfpn.data.synthetic.defects import KINDS, paint, photograph
-from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 from fasterfpn.data.synthetic.layout import Layout, extent, first_of_each_kind, lay_out, loosen
 from fasterfpn.data.synthetic.profiles import AluminiumProfiles, synthesize_aluminium, write_aluminium
 from fasterfpn.data.synthetic.scene import Canvas
