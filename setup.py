@@ -84,7 +84,8 @@ def find_torch() -> tuple[Path, str]:
     """Folder and version of the torch whose headers are used. It is not imported: that takes seconds."""
     spec = util.find_spec("torch")
     if spec is None:
-        stop("torch is missing. Drop --no-build-isolation, or first run: pip install 'torch>=2.10' setuptools ninja")
+        needed = "'torch>=2.10' 'setuptools>=77' ninja"
+        stop(f"torch is missing. Drop --no-build-isolation, or first run: pip install {needed}")
     version = metadata.version("torch")
     if tuple(map(int, version.split(".")[:2])) < OLDEST_TORCH:
         stop(f"torch {version} is too old. Run: pip install --upgrade 'torch>=2.10'")

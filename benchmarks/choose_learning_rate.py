@@ -18,9 +18,9 @@ import timing
 import tyro
 
 from fasterfpn.data.synthetic.profiles import GENERATOR_HASH
-from fasterfpn.engine.config import config_from_json
+from fasterfpn.engine.config import config_from_record
 from fasterfpn.engine.fit import fit
-from fasterfpn.engine.resume import RESUME
+from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.files import write_json
 from fasterfpn.models.detector import build_detector
 from fasterfpn.reproduce import synthetic_data
@@ -60,8 +60,8 @@ def main(
                 detector = build_detector(config.model, splits.train.classes, seed)
                 outcome = fit(detector, splits, config, folder)
                 write_json(folder / "validation.json", {"mAP": outcome.best_mAP, "seconds": outcome.seconds})
-                (folder / RESUME).unlink(missing_ok=True)
-            elif config_from_json((folder / "config.json").read_text(), str(folder)) != config:
+                RunFolder(folder).resume.unlink(missing_ok=True)
+            elif config_from_record(json.loads((folder / "config.json").read_text()), str(folder)) != config:
                 raise SystemExit(f"{folder}: of another configuration; give a new --out")
     rows = [row for network in NETWORKS for row in measured(out, network, steps, seed)]
     text = (

@@ -22,9 +22,10 @@ from torch import Tensor
 
 from fasterfpn.data.dataset import LabelledImages
 from fasterfpn.data.sources import open_source
-from fasterfpn.engine.checkpoint import LAST, load_detector
+from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.config import SMALL
 from fasterfpn.engine.evaluator import detect_all, summary
+from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.engine.trainer import Trainer
 from fasterfpn.models.detector import build_detector
 
@@ -81,7 +82,7 @@ def main(steps: int = 1500, seed: int = 0) -> None:
     shuffled = dataclasses.replace(splits, train=Shuffled(splits.train, seed))
     with tempfile.TemporaryDirectory() as folder:
         Trainer(detector, shuffled, config, Path(folder)).run()
-        figures = summary(*detect_all(load_detector(Path(folder) / LAST), splits.test), classes)
+        figures = summary(*detect_all(load_detector(RunFolder(Path(folder)).last), splits.test), classes)
     print(f"shuffled: mAP {100 * figures['mAP_area']:.1f} % after {steps} steps")
 
 

@@ -31,7 +31,7 @@ from hypothesis import seed as from_seed  # noqa: E402
 from operator_cases import DTYPES, THRESHOLDS, box_sets, generator, pooling_cases, running  # noqa: E402
 from test_cuda_kernels import crowd, pooling_case  # noqa: E402
 
-from fasterfpn.ops import backend, library, reference  # noqa: E402
+from fasterfpn.ops import backend, reference  # noqa: E402
 
 
 def drawn(strategy, number: int, check) -> None:
@@ -109,7 +109,8 @@ def check_noise(version, number) -> None:
 def run(emulated: bool, seconds: float, number: int) -> None:
     """Fuzzes for some seconds, from the seed `number` up."""
     device, done, end = "cuda" if emulated else "cpu", Counter(), time.monotonic() + seconds
-    versions = emulated_cuda.VERSIONS if emulated else {name: count["cpu"] for name, count in library.VERSIONS.items()}
+    device = "cuda" if emulated else "cpu"
+    versions = {kernel: len(backend.versions(kernel, device)) for kernel in backend.KERNELS}
     nms, pool = (emulated_nms, emulated_pooling) if emulated else (native_nms, native_pooling)
     while time.monotonic() < end:
         number += 1

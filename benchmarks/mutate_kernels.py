@@ -25,7 +25,7 @@ RUN_TESTS = """
 import sys, pytest
 from hypothesis import Phase, settings
 settings.register_profile("mutants", max_examples=200, deadline=None, derandomize=True, phases=[Phase.generate])
-options = ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutants"]
+options = ["-x", "-q", "-m", "slow or not slow", "-p", "no:cacheprovider", "--hypothesis-profile=mutants"]
 sys.exit(pytest.main([*options, "tests/ops/test_cuda_kernels.py"]))
 """
 BARRIER = "__syncthreads();"

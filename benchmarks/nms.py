@@ -20,7 +20,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from fasterfpn.ops import batched_nms, library, nms, use_backend
+from fasterfpn.ops import backend, batched_nms, nms, use_backend
 
 THRESHOLD = 0.7
 TEXT = f"""Greedy NMS at IoU {THRESHOLD}, float32, milliseconds: medians, the rivals in turns in one process, after
@@ -89,7 +89,7 @@ def rivals(case: Case) -> dict[str, Callable[[], Tensor]]:
     rival = timing.torchvision_ops()
     first = {"reference": ours("reference")} if rival is None else {"torchvision": torchvisions}
     device = case.boxes.device.type
-    calls = first | {f"v{n}": ours("native", nms=n) for n in range(1, library.VERSIONS["nms"][device] + 1)}
+    calls = first | {f"v{n}": ours("native", nms=n) for n in range(1, len(backend.versions("nms", device)) + 1)}
     return {name: timing.waiting(call, device) for name, call in calls.items()}
 
 
@@ -124,7 +124,7 @@ def main(quick: bool = False, device: Literal["cpu", "cuda"] = "cpu", limit: flo
     """
     sizes = [100, 300, 1000, 2000, 5000, 8900, 10_000, 30_000, 100_000, 300_000, 1_000_000]
     sizes = [size for size in sizes if size <= (10_000 if quick else 1_000_000)]
-    tables, curves, newest = {}, {}, f"v{library.VERSIONS['nms'][device]}"
+    tables, curves, newest = {}, {}, f"v{len(backend.versions('nms', device))}"
     names = list(rivals(case("uniform", 1, device)))
     for kind in ("uniform", "crowded", "five levels"):
         rows, points = [], {name: ([], []) for name in names}

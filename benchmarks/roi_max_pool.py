@@ -21,7 +21,7 @@ from nms import uniform
 from torch import Tensor
 
 from fasterfpn.geometry import assign_levels
-from fasterfpn.ops import library, multiscale_roi_max_pool, use_backend
+from fasterfpn.ops import backend, multiscale_roi_max_pool, use_backend
 
 CHANNELS, BINS, STRIDES, IMAGE = 256, 7, (4, 8, 16, 32), (960, 1280)
 SCALES = [1 / stride for stride in STRIDES]
@@ -87,7 +87,7 @@ def rivals(case: Case, backward: bool) -> dict[str, Callable[[], list[Tensor]]]:
     if timing.torchvision_ops() is not None:
         first = {"torchvision": lambda: call(case.contiguous, lambda maps: level_loop(maps, case))}
     device = case.rois.device.type
-    versions = range(1, library.VERSIONS["roi_max_pool"][device] + 1)
+    versions = range(1, len(backend.versions("roi_max_pool", device)) + 1)
     calls = first | {f"v{n}": ours("native", roi_max_pool=n) for n in versions}
     return {name: timing.waiting(call, device) for name, call in calls.items()}
 
@@ -119,7 +119,7 @@ def main(quick: bool = False, device: Literal["cpu", "cuda"] = "cpu", budget: fl
         budget: seconds for each rival and size.
     """
     sizes = [size for size in (1, 10, 100, 512, 1000, 2000, 4000) if size <= (100 if quick else 4000)]
-    tables, curves, newest = {}, {}, f"v{library.VERSIONS['roi_max_pool'][device]}"
+    tables, curves, newest = {}, {}, f"v{len(backend.versions('roi_max_pool', device))}"
     rate = timing.copy_rate(device)
     for title, backward in (("forward, without arg-max", False), ("forward and backward", True)):
         rows, points = [], {}

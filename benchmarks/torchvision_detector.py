@@ -33,7 +33,7 @@ from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
 from fasterfpn.engine.config import SMALL
 from fasterfpn.engine.evaluator import detect_all, summary, summary_table, without_nan
-from fasterfpn.engine.precision import training_dtype
+from fasterfpn.engine.placement import Placement
 from fasterfpn.engine.schedule import learning_rate
 
 
@@ -96,7 +96,7 @@ def main(
         ],
         lr,
     )
-    dtype = training_dtype(config.precision, torch.device("cpu"))
+    placement = Placement.on("cpu", config.precision)
     batches = training_batches(splits.train, config.batch_size, torch.Generator().manual_seed(seed))
     started = time.monotonic()
     best = (-1.0, 0, detector.state_dict())
@@ -106,7 +106,7 @@ def main(
         for group in optimizer.param_groups:
             group["lr"] = lr / config.learning_rate * learning_rate(config, step, steps)
         batch = next(batches)
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        with placement.autocast():
             loss = sum(detector(batch.images, batch.targets).values())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

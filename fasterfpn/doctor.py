@@ -12,9 +12,7 @@ from importlib import metadata
 import torch
 
 from fasterfpn.cli import run
-from fasterfpn.ops import library
-
-DEVICES = ("cpu", "cuda")
+from fasterfpn.ops import backend
 
 
 def main(json: bool = False) -> None:
@@ -40,10 +38,10 @@ def examine() -> dict:
         "gpus": _gpus(),
         "compiler": _tool(os.environ.get("CXX", ""), "c++", "g++", "clang++"),
         "nvcc": _tool(f"{os.environ.get('CUDA_HOME', '')}/bin/nvcc", "nvcc", "/usr/local/cuda/bin/nvcc"),
-        "library": {"path": str(library.LIBRARY), "loaded": library.load(), **library.build_record()},
+        "library": {"path": str(backend.LIBRARY), "loaded": backend.load(), **backend.build_record()},
         "operators": {
-            name: {device: "native" if library.is_native(name, device) else "reference" for device in DEVICES}
-            for name in library.OPERATORS
+            name: {device: "native" if backend.is_native(name, device) else "reference" for device in backend.DEVICES}
+            for name in backend.OPERATORS
         },
     }
     return report | {"remedies": remedies(report)}
@@ -52,25 +50,25 @@ def examine() -> dict:
 def remedies(report: dict) -> list[str]:
     """One line for each thing that `report` shows missing: what, and what to do."""
     lines = []
-    if problem := library.problem():
+    if problem := backend.problem():
         lines.append(problem)
-    elif changed := library.changed_sources():
-        lines.append(f"{', '.join(changed)} changed after the library was built: {library.REBUILD}")
+    elif changed := changed_sources():
+        lines.append(f"{', '.join(changed)} changed after the library was built: {backend.REBUILD}")
     if not report["compiler"] and "compiler" not in (problem or ""):
-        lines.append(f"no C++ compiler, which building the operators needs: {library.INSTALL_COMPILER}")
+        lines.append(f"no C++ compiler, which building the operators needs: {backend.INSTALL_COMPILER}")
     if not report["nvcc"]:
         lines.append(
             "no nvcc, which building the CUDA operators needs (of no use without an NVIDIA GPU): install NVIDIA's CUDA"
-            f" toolkit, 12.0 or newer, or set CUDA_HOME to it; then: {library.REBUILD}"
+            f" toolkit, 12.0 or newer, or set CUDA_HOME to it; then: {backend.REBUILD}"
         )
     cuda = report["library"].get("cuda", {})
     if cuda.get("why") in ("nvcc was not found", "FASTERFPN_CUDA=0") and report["nvcc"]:
-        lines.append(f"the library was built without CUDA operators ({cuda['why']}): {library.REBUILD}")
+        lines.append(f"the library was built without CUDA operators ({cuda['why']}): {backend.REBUILD}")
     for gpu in report["gpus"]:
         if cuda.get("built") and not covers(cuda["architectures"], gpu["capability"]):
             lines.append(
                 f"the CUDA operators were not built for {gpu['name']}:"
-                f" export TORCH_CUDA_ARCH_LIST={gpu['capability']}; {library.REBUILD}"
+                f" export TORCH_CUDA_ARCH_LIST={gpu['capability']}; {backend.REBUILD}"
             )
     if shutil.which("nvidia-smi") and not report["gpus"]:
         why = "torch sees no GPU (does nvidia-smi?)" if report["torch_cuda"] else "this torch is a build for the CPU"
@@ -78,6 +76,15 @@ def remedies(report: dict) -> list[str]:
             f"{why}: install a CUDA build of torch that suits the driver, see https://pytorch.org/get-started/locally"
         )
     return lines
+
+
+def changed_sources() -> list[str]:
+    """The files under csrc/ that are newer than the library, as in a checkout that was edited or pulled."""
+    if not (backend.IN_CHECKOUT and backend.LIBRARY.exists()):
+        return []
+    built = backend.LIBRARY.stat().st_mtime
+    files = sorted(backend.PACKAGE.parent.glob("csrc/**/*.*"))
+    return [str(file.relative_to(backend.PACKAGE.parent)) for file in files if file.stat().st_mtime > built]
 
 
 def covers(architectures: list[str], capability: str) -> bool:
@@ -116,9 +123,9 @@ def as_text(report: dict) -> str:
         "CUDA part": f"for {' '.join(cuda['architectures'])}" if cuda.get("built") else cuda.get("why", "none"),
     }
     lines = [f"{name:<12}{value}" for name, value in rows.items()]
-    lines += ["", f"{'operator':<24}" + "".join(f"{device:<12}" for device in DEVICES)]
+    lines += ["", f"{'operator':<24}" + "".join(f"{device:<12}" for device in backend.DEVICES)]
     for name, by_device in report["operators"].items():
-        lines.append(f"{name:<24}" + "".join(f"{by_device[device]:<12}" for device in DEVICES))
+        lines.append(f"{name:<24}" + "".join(f"{by_device[device]:<12}" for device in backend.DEVICES))
     lines += ["", "missing:" if report["remedies"] else "nothing is missing"]
     return "\n".join(line.rstrip() for line in lines + [f"- {line}" for line in report["remedies"]])
 

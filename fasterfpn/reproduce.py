@@ -29,7 +29,7 @@ from fasterfpn.engine.detections import load_detections, save_detections
 from fasterfpn.engine.evaluator import detect_all, without_nan
 from fasterfpn.engine.fit import fit
 from fasterfpn.engine.initial_weights import load_initial_weights
-from fasterfpn.engine.resume import RESUME
+from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.errors import InputError
 from fasterfpn.files import write_json
 from fasterfpn.models.detector import build_detector
@@ -191,7 +191,7 @@ def whole(path: Path, make: Callable[[Path], None]) -> None:
 def train_one(folder: Path, config: Config, splits: Splits, weights: str | None, device: torch.device) -> None:
     """One network's run folder; where its training was stopped, the rest of it."""
     detector = build_detector(config.model, splits.train.classes, config.training.seed)
-    if not (folder / RESUME).exists():
+    if not RunFolder(folder).resume.exists():
         if folder.exists():
             shutil.rmtree(folder)  # stopped too early to go on
         folder.mkdir()
@@ -204,7 +204,7 @@ def train_one(folder: Path, config: Config, splits: Splits, weights: str | None,
         raise
     said = {"threads": torch.get_num_threads(), "device": str(device)}
     write_json(folder / "training.json", without_nan(asdict(outcome)) | said)
-    (folder / RESUME).unlink(missing_ok=True)
+    RunFolder(folder).resume.unlink(missing_ok=True)
 
 
 def detect(file: Path, folder: Path, splits: Splits, device: torch.device) -> None:

@@ -7,7 +7,10 @@ last.safetensors, metrics.json (the test part, read once), pictures/ of detectio
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,15 +22,16 @@ from tqdm import tqdm
 from fasterfpn.cli import checked_device, run
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.splits import Splits
-from fasterfpn.engine.checkpoint import load_detector
-from fasterfpn.engine.config import PRESETS, Config
+from fasterfpn.engine.checkpoint import load_detector, stopped_training
+from fasterfpn.engine.config import PRESETS, SMALL, Config
 from fasterfpn.engine.evaluator import detect_all, summary, summary_table, without_nan
 from fasterfpn.engine.fit import fit
 from fasterfpn.engine.initial_weights import load_initial_weights
-from fasterfpn.engine.resume import RESUME, stopped_config
+from fasterfpn.engine.run_folder import RunFolder
+from fasterfpn.engine.stop import interrupt
 from fasterfpn.engine.trainer import Outcome
 from fasterfpn.errors import InputError
-from fasterfpn.files import write_json
+from fasterfpn.files import OutputError, lock_holder, write_json
 from fasterfpn.models.detector import Detector, build_detector
 from fasterfpn.report.curves import loss_curve
 from fasterfpn.report.draw import draw_detections
@@ -35,6 +39,7 @@ from fasterfpn.study.experiment import NETWORKS
 from fasterfpn.study.figures import measured_speed
 from fasterfpn.study.run_report import Run, write_report
 
+MAIN_JOB = "the small preset on the built-in images takes about 18 minutes on two cores, 3 where they have AVX-512"
 PICTURES = 12
 PICTURE_SCORE = 0.5
 
@@ -56,39 +61,95 @@ def train(
             raise InputError(f"--threads {threads}: give 1 or more")
         torch.set_num_threads(threads)
     target = checked_device(device)
-    if resume is not None:
-        config = stopped_config(resume)
-    check_new(out)
-    if weights is None and resume is None and config.model.backbone.norm == "frozen_batch":
-        raise InputError(
-            "norm frozen_batch cannot train from scratch: give --weights FILE|URL|imagenet, or --norm group"
-        )
-    if config.model.backbone.norm == "batch" and config.training.batch_size == 1:
-        raise InputError(
-            "norm batch needs several images to average over: give --batch-size 2 or more, or --norm group"
-        )
-    if config.data.data != "synthetic":  # so that evaluate finds it from anywhere
-        config = replace(config, data=replace(config.data, data=str(Path(config.data.data).resolve())))
-    splits = open_source(config.data)
-    if len(splits.train) == 0:
-        raise InputError(f"{config.data.data}: no image to train on; all of them are in its val or test part")
-    print(splits.report(), flush=True)
-    detector = build_detector(config.model, splits.train.classes, config.training.seed)
-    if weights is not None:
-        print(load_initial_weights(detector, weights))
-    detector.to(target)
-    for part in (splits.train, splits.val, splits.test):
-        for index in tqdm(range(len(part)), desc="decode", unit="image", leave=False):
-            part[index]  # before anything is written: one that does not decode stops here
-    folder = resume or new_run_folder(out)
+    with ExitStack() as held:
+        if resume is not None:
+            folder = RunFolder(resume)
+            held.enter_context(folder.held())
+            check_stopped(folder)
+            config, _ = stopped_training(folder.resume)
+        elif out is not None:
+            check_free(RunFolder(out))
+        if weights is None and resume is None and config.model.backbone.norm == "frozen_batch":
+            raise InputError(
+                "norm frozen_batch cannot train from scratch: give --weights FILE|URL|imagenet, or --norm group"
+            )
+        if config.model.backbone.norm == "batch" and config.training.batch_size == 1:
+            raise InputError(
+                "norm batch needs several images to average over: give --batch-size 2 or more, or --norm group"
+            )
+        if config == SMALL:
+            print(MAIN_JOB)
+        if config.data.data != "synthetic":  # so that evaluate finds it from anywhere
+            config = replace(config, data=replace(config.data, data=str(Path(config.data.data).resolve())))
+        splits = open_source(config.data)
+        if len(splits.train) == 0:
+            raise InputError(f"{config.data.data}: no image to train on; all of them are in its val or test part")
+        print(splits.report(), flush=True)
+        detector = build_detector(config.model, splits.train.classes, config.training.seed)
+        if weights is not None:
+            print(load_initial_weights(detector, weights))
+        detector.to(target)
+        for part in (splits.train, splits.val, splits.test):
+            for index in tqdm(range(len(part)), desc="decode", unit="image", leave=False):
+                part[index]  # before anything is written: one that does not decode stops here
+        if resume is None:
+            folder = RunFolder(out) if out is not None else RunFolder.next_in(Path("runs"))
+            held.enter_context(folder.begun())
+        with telling_how_to_go_on(folder):
+            outcome = fit(detector, splits, config, folder.path)
+            report(load_detector(folder.path, device), splits, config, outcome, folder.path)
+        folder.resume.unlink(missing_ok=True)
+
+
+def check_free(folder: RunFolder) -> None:
+    """Raise `InputError` where a new run would overwrite something, saying how to go on with what is there."""
     try:
-        outcome = fit(detector, splits, config, folder)
-        report(load_detector(folder, device), splits, config, outcome, folder)
-    except KeyboardInterrupt:
-        if (folder / RESUME).exists():
-            print(f"--resume {folder} goes on", file=sys.stderr)
+        folder.check_free()
+    except InputError as error:
+        if folder.resume.is_file() and not lock_holder(folder.path):
+            raise InputError(f"{error}; {how_to_go_on(folder)}") from error
         raise
-    (folder / RESUME).unlink(missing_ok=True)
+
+
+def check_stopped(folder: RunFolder) -> None:
+    """Raise `InputError`, saying what to do instead, where there is nothing to go on with."""
+    if folder.resume.is_file():
+        return
+    if folder.metrics.exists():
+        raise InputError(f"--resume {folder.path}: holds no {folder.resume.name}, since its training is finished")
+    raise InputError(f"--resume {folder.path}: {how_to_go_on(folder)}")
+
+
+def how_to_go_on(folder: RunFolder) -> str:
+    """What to do after a stop: it depends on what lies in the folder."""
+    if not folder.path.is_dir():
+        return f"the folder {folder.path} is gone, and the run with it; start again"
+    if not folder.resume.is_file():
+        try:
+            folder.check_free()
+        except InputError:
+            return f"{folder.path} holds no {folder.resume.name} to go on with; start again with a new --out"
+        return f"{folder.path} holds no {folder.resume.name}: nothing was saved; start again with --out {folder.path}"
+    try:
+        _, progress = stopped_training(folder.resume)
+        return f"--resume {folder.path} goes on after step {progress.step}"
+    except InputError as error:
+        return f"--resume will not work: {error}"
+
+
+@contextmanager
+def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
+    """Add `how_to_go_on` to what stops the block: a signal, or a file that could not be written."""
+    try:
+        yield
+    except OutputError as error:
+        raise InputError(f"{error}; {how_to_go_on(folder)}") from error
+    except OSError as error:  # of a library that writes for us
+        where = error.filename or folder.path
+        raise InputError(f"{where}: {error.strerror or error}; {how_to_go_on(folder)}") from error
+    except (KeyboardInterrupt, SystemExit):
+        print(how_to_go_on(folder), file=sys.stderr)
+        raise
 
 
 def report(detector: Detector, splits: Splits, config: Config, outcome: Outcome, folder: Path) -> None:
@@ -122,24 +183,6 @@ def report(detector: Detector, splits: Splits, config: Config, outcome: Outcome,
     print(f"report in {folder}: {page}losses.png, pictures/, metrics.json, model.safetensors")
 
 
-def check_new(out: Path | None) -> None:
-    """Raise `InputError` for a folder that holds something already."""
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"--out {out}: exists already; give a new folder, so that no earlier run is lost")
-
-
-def new_run_folder(out: Path | None) -> Path:
-    """Make `out`, or the next free runs/NNN."""
-    if out is None:
-        numbers = [int(path.name) for path in Path("runs").glob("[0-9]*") if path.name.isdigit()]
-        out = Path("runs") / f"{max(numbers, default=0) + 1:03d}"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be made ({error.strerror})") from error
-    return out
-
-
 def command(preset: Literal["small", "paper"]):
     """The command line with that preset's values as defaults."""
 
@@ -163,6 +206,7 @@ def command(preset: Literal["small", "paper"]):
             threads: CPU threads (default: torch's choice).
             resume: the folder of a run that was stopped: go on there, with its configuration.
         """
+        signal.signal(signal.SIGTERM, interrupt)  # a training that is ended this way saves and says so, as on Ctrl-C
         if resume is not None and (out is not None or weights is not None or config != PRESETS[preset]):
             raise InputError(
                 f"--resume {resume}: goes on with that run's own settings; leave --out, --weights and the "

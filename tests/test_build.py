@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import setuptools
 
-from fasterfpn.ops import library
+from fasterfpn.ops import backend
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
 needs_compiler = pytest.mark.skipif(not COMPILER or sys.platform != "linux", reason="no C++ compiler")
-needs_library = pytest.mark.skipif(not library.build_record()["built"], reason="installed without the library")
+needs_library = pytest.mark.skipif(not backend.build_record()["built"], reason="installed without the library")
 OPTIONS = ("FASTERFPN_BUILD", "FASTERFPN_CUDA", "TORCH_CUDA_ARCH_LIST", "CXX", "CUDA_HOME", "NVCC_CCBIN", "MAX_JOBS")
 SOURCES = {
     "csrc/common.h": "#pragma once\n#define ANSWER 42\n",
@@ -220,6 +220,7 @@ def test_gencode(script):
     assert script.gencode("9.0a") == ["-gencode=arch=compute_90a,code=sm_90a"]
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_cuda_sources_go_into_the_same_library(project, script):
     if not script.find_nvcc():
@@ -252,20 +253,20 @@ def needed(file):
 @needs_library
 @pytest.mark.skipif(not shutil.which("readelf"), reason="no readelf")
 def test_the_library_belongs_to_no_python_no_cuda_and_no_second_openmp():
-    assert needed(library.LIBRARY) <= SYSTEM_LIBRARIES
+    assert needed(backend.LIBRARY) <= SYSTEM_LIBRARIES
 
 
 @needs_library
 def test_the_library_is_in_use():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert library.load.__wrapped__(), library.problem()
-    assert library.problem() is None
-    assert all(library.is_native(name, "cpu") for name in library.OPERATORS)
-    assert not library.is_native("no_such_operator", "cpu")
+        assert backend.load.__wrapped__(), backend.problem()
+    assert backend.problem() is None
+    assert all(backend.is_native(name, "cpu") for name in backend.OPERATORS)
+    assert not backend.is_native("no_such_operator", "cpu")
 
 
 @needs_library
 def test_the_flags_keep_comparisons_the_same_on_every_machine():
-    flags = library.build_record()["flags"]
+    flags = backend.build_record()["flags"]
     assert "-ffp-contract=off" in flags and not any(flag.startswith(("-march", "-ffast-math")) for flag in flags)

@@ -12,19 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasterfpn import doctor
-from fasterfpn.ops import library
+from fasterfpn.ops import backend
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package folder without a library, for `library` to look into; nothing is remembered from before or after."""
-    monkeypatch.setattr(library, "LIBRARY", tmp_path / "_C.abi3.so")
-    monkeypatch.setattr(library, "RECORD", tmp_path / "_C.json")
-    library.problem.cache_clear()
-    library.load.cache_clear()
+    """A package folder without a library, for `backend` to look into; nothing is remembered from before or after."""
+    monkeypatch.setattr(backend, "LIBRARY", tmp_path / "_C.abi3.so")
+    monkeypatch.setattr(backend, "RECORD", tmp_path / "_C.json")
+    backend.problem.cache_clear()
+    backend.load.cache_clear()
     yield tmp_path
-    library.problem.cache_clear()
-    library.load.cache_clear()
+    backend.problem.cache_clear()
+    backend.load.cache_clear()
 
 
 def record(package, **content):
@@ -35,7 +35,7 @@ def warning_of_load():
     """load()'s one warning, or None; a second call gives none."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert not library.load() and not library.load()
+        assert not backend.load() and not backend.load()
     assert len(caught) <= 1
     return str(caught[0].message) if caught else None
 
@@ -45,17 +45,17 @@ def test_the_command_prints_json_that_agrees_with_the_library(tmp_path):
     report = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout)
     assert report["torch"] == torch.__version__
     assert report["python"] == sys.version.split()[0]
-    assert report["library"]["loaded"] is library.load()
-    for name in library.OPERATORS:
+    assert report["library"]["loaded"] is backend.load()
+    for name in backend.OPERATORS:
         for device in ("cpu", "cuda"):
-            assert (report["operators"][name][device] == "native") is library.is_native(name, device)
+            assert (report["operators"][name][device] == "native") is backend.is_native(name, device)
     assert all("\n" not in line for line in report["remedies"])
 
 
 def test_the_text_names_every_operator_and_remedy(capsys):
     doctor.main()
     printed = capsys.readouterr().out
-    for word in ("Python", "torch", "compiler", "nvcc", *library.OPERATORS, *doctor.examine()["remedies"]):
+    for word in ("Python", "torch", "compiler", "nvcc", *backend.OPERATORS, *doctor.examine()["remedies"]):
         assert word in printed
 
 
@@ -86,31 +86,31 @@ def test_a_library_that_does_not_load(package, content):
     (package / "_C.abi3.so").write_bytes(content)
     record(package, built=True, compiler="c++", compiler_version="c++ 1", flags=[], torch="2.13", cuda={"built": False})
     warning = warning_of_load()
-    assert "do not load under torch" in warning and library.REBUILD in warning and "\n" not in warning
+    assert "do not load under torch" in warning and backend.REBUILD in warning and "\n" not in warning
 
 
 def test_a_library_that_is_gone(package):
     record(package, built=True, compiler="c++", compiler_version="c++ 1", flags=[], torch="2.13", cuda={"built": False})
-    assert library.REBUILD in warning_of_load()
+    assert backend.REBUILD in warning_of_load()
 
 
-@pytest.mark.skipif(not library.build_record()["built"], reason="installed without the library")
+@pytest.mark.skipif(not backend.build_record()["built"], reason="installed without the library")
 def test_a_library_older_than_the_python(monkeypatch):
-    monkeypatch.setattr(library, "OPERATORS", (*library.OPERATORS, "later_operator"))
-    line = library.problem.__wrapped__()
-    assert "later_operator" in line and library.REBUILD in line
+    monkeypatch.setattr(backend, "OPERATORS", (*backend.OPERATORS, "later_operator"))
+    line = backend.problem.__wrapped__()
+    assert "later_operator" in line and backend.REBUILD in line
 
 
 def test_sources_changed_after_the_build(package, monkeypatch):
     (package / "csrc").mkdir()
     (package / "csrc/nms.cpp").touch()
     (package / "_C.abi3.so").touch()
-    monkeypatch.setattr(library, "PACKAGE", package / "fasterfpn")
-    monkeypatch.setattr(library, "IN_CHECKOUT", True)
+    monkeypatch.setattr(backend, "PACKAGE", package / "fasterfpn")
+    monkeypatch.setattr(backend, "IN_CHECKOUT", True)
     later = (package / "_C.abi3.so").stat().st_mtime + 10
-    assert library.changed_sources() == []
+    assert doctor.changed_sources() == []
     os.utime(package / "csrc/nms.cpp", (later, later))
-    assert library.changed_sources() == ["csrc/nms.cpp"]
+    assert doctor.changed_sources() == ["csrc/nms.cpp"]
 
 
 REPORT = {
@@ -134,8 +134,8 @@ REPORT = {
     ],
 )
 def test_one_remedy_for_each_thing_missing(monkeypatch, change, line):
-    monkeypatch.setattr(library, "problem", lambda: None)
-    monkeypatch.setattr(library, "changed_sources", list)
+    monkeypatch.setattr(backend, "problem", lambda: None)
+    monkeypatch.setattr(doctor, "changed_sources", list)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     lines = doctor.remedies(REPORT | change)
     assert len(lines) == (line is not None) and (line is None or line in lines[0])

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "fasterfpn"
 FLOORS = {
     "errors": -1,  # the cellar: the standard library is enough
-    "files": 0,
+    **dict.fromkeys(("files", "types"), 0),
     "geometry": 1,
     "ops": 2,
     **dict.fromkeys(("models", "data"), 3),

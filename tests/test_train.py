@@ -13,7 +13,7 @@ from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.synthetic.easy import write_voc
 from fasterfpn.engine import trainer as trainer_module
-from fasterfpn.engine.config import SMALL, Config, config_from_json
+from fasterfpn.engine.config import SMALL, Config, config_from_record
 from fasterfpn.engine.evaluator import detect_all
 
 TINY = [
@@ -107,7 +107,7 @@ def test_the_papers_figures_stand_beside_its_own_kind_of_data_only(data, monkeyp
 
 def test_a_stopped_run_is_resumed_with_its_own_settings(trained, tmp_path, monkeypatch):
     folder, _ = trained
-    config = config_from_json((folder / "run" / "config.json").read_text(), "config.json")
+    config = config_from_record(json.loads((folder / "run" / "config.json").read_text()), "config.json")
     monkeypatch.setattr(trainer_module, "RESUME_SECONDS", 0)
     monkeypatch.setattr(trainer_module, "batches_per_epoch", lambda *arguments: 3)
     step, out = trainer_module.Trainer.step, tmp_path / "run"
@@ -142,15 +142,16 @@ def test_an_earlier_run_starts_another(trained, tmp_path):
         (["--data", "absent"], "absent: no such folder"),
         (["--data", "data", "--norm", "frozen_batch"], "give --weights FILE|URL|imagenet, or --norm group"),
         (["--data", "data", "--preset", "paper"], "give --weights FILE|URL|imagenet, or --norm group"),
-        (["--data", "data", "--weights", "absent.pth"], "--weights absent.pth: no such file"),
+        (["--data", "data", "--weights", "absent.pth"], "weights absent.pth: no such file"),
         (["--data", "data", "--device", "cuda:99"], "--device cuda:99"),
         (["--data", "data", "--device", "teapot"], "--device teapot"),
-        (["--data", "data", "--out", "data"], "--out data: exists already"),
+        (["--data", "data", "--out", "data"], "data: exists already"),
         (["--data", "data", "--out", "data/JPEGImages/synthetic-000000.jpg"], "exists already"),
         (["--data", "data", "--batch-size", "0"], "batch_size: 0 is out of range"),
         (["--data", "data", "--depth", "17"], "depth"),
-        (["--resume", "run"], "run: holds no resume.safetensors"),
-        (["--resume", "absent"], "absent: holds no resume.safetensors"),
+        (["--resume", "run"], "run: holds no resume.safetensors, since its training is finished"),
+        (["--resume", "absent"], "absent: no such run folder"),
+        (["--resume", "data"], "data holds no resume.safetensors to go on with"),
         (["--resume", "run", "--steps", "9"], "goes on with that run's own settings"),
         (["--resume", "run", "--out", "other"], "goes on with that run's own settings"),
     ],

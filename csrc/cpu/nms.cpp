@@ -14,17 +14,15 @@
 #include <cmath>
 #include <limits>
 
+#include "arguments.h"
 #include "arithmetic.h"
 #include "nms_blocks.h"
 #include "nms_grid.h"
 #include "nms_order.h"
-#include "operators.h"
 #include "vectorise.h"
 
 namespace fasterfpn::cpu {
 namespace {
-
-constexpr int64_t kNewest = 5;
 
 // v1's kept boxes, as arrays of their corners and areas.
 template <typename T>
@@ -85,11 +83,12 @@ VECTORISE void keep_by_blocks(const Box<T>* boxes, int64_t count, Kept& kept, ch
 
 // One segment, best box first.
 template <typename T>
-void keep_segment(const Box<T>* boxes, int64_t count, const Threshold<T>& threshold, int64_t version, char* keep) {
+void keep_segment(const Box<T>* boxes, int64_t count, const Threshold<T>& threshold, const NmsIdeas& ideas,
+                  char* keep) {
   constexpr int64_t kSmall = 400;  // boxes; from there on building a grid pays
-  if (version == 1) {
+  if (!ideas.products) {
     keep_by_scan(boxes, count, threshold, keep);
-  } else if (version == 2 || (version >= 5 && count < kSmall)) {
+  } else if (!ideas.grid || (ideas.balance && count < kSmall)) {
     BlockList<T> kept(threshold);
     keep_by_blocks<T, BlockList<T>>(boxes, count, kept, keep);
   } else {
@@ -111,9 +110,9 @@ std::vector<int64_t> segment_bounds(const Indices& order, const int64_t* segment
 
 // Calls body(begin, end) for each segment, in parallel.
 template <typename Body>
-void for_each_segment(const std::vector<int64_t>& bounds, int64_t version, const Body& body) {
+void for_each_segment(const std::vector<int64_t>& bounds, bool balance, const Body& body) {
   const int64_t count = static_cast<int64_t>(bounds.size()) - 1;
-  if (version < 5) {
+  if (!balance) {
     torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t s = begin; s < end; ++s) body(bounds[s], bounds[s + 1]);
     });
@@ -150,23 +149,23 @@ VECTORISE bool any_nan(const T* values, int64_t count) {
 // `order` by score; returns it without the boxes that are suppressed.
 template <typename T>
 Indices without_suppressed(const Tensor& boxes, Indices order, const int64_t* segments, double iou_threshold,
-                           int64_t version) {
+                           const NmsIdeas& ideas) {
   const int64_t count = boxes.size(0);
   const T* corners = boxes.const_data_ptr<T>();
   check(all_finite(corners, 4 * count), "boxes: coordinates must be finite");
   Indices grouped;
-  if (segments) group(grouped = order, segments, version >= 4);
+  if (segments) group(grouped = order, segments, ideas.radix);
   const Indices& visits = segments ? grouped : order;
 
   const std::vector<int64_t> bounds = segment_bounds(visits, segments);
   std::vector<char> keep(count);  // by place in `visits`; not bool: threads write neighbours
   std::vector<Box<T>> sorted(count);
-  for_each_segment(bounds, version, [&](int64_t begin, int64_t end) {
+  for_each_segment(bounds, ideas.balance, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const T* corner = corners + 4 * static_cast<int64_t>(visits[i]);
       sorted[i] = {corner[0], corner[1], corner[2], corner[3]};
     }
-    keep_segment(&sorted[begin], end - begin, Threshold<T>(iou_threshold), version, &keep[begin]);
+    keep_segment(&sorted[begin], end - begin, Threshold<T>(iou_threshold), ideas, &keep[begin]);
   });
   if (segments) {  // from places in `grouped` to places in `order`
     std::vector<char> kept_box(count);
@@ -183,36 +182,20 @@ Indices without_suppressed(const Tensor& boxes, Indices order, const int64_t* se
 }
 
 template <typename Score>
-Indices checked_order(const Tensor& scores, int64_t version) {
+Indices checked_order(const Tensor& scores, bool by_radix) {
   const Score* values = scores.const_data_ptr<Score>();
   check(!any_nan(values, scores.size(0)), "scores: must not be NaN");
-  return by_score(values, scores.size(0), version >= 4);
-}
-
-ScalarType working_type(const Tensor& tensor) {
-  return tensor.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+  return by_score(values, scores.size(0), by_radix);
 }
 
 }  // namespace
 
 Tensor nms(const Tensor& boxes, const Tensor& scores, std::optional<Tensor> segments, double iou_threshold,
            int64_t version) {
-  version = checked_version(version, kNewest);
-  check(boxes.dim() == 2 && boxes.size(1) == 4, "boxes: expected shape (N, 4)");
-  check(is_floating_point(boxes), "boxes: expected floating point");
-  const int64_t count = boxes.size(0);
-  check(count < int64_t(1) << 32, "boxes: expected fewer than 2^32, got ", count);
-  check(scores.dim() == 1 && scores.size(0) == count, "scores: expected shape (", count, ",)");
-  check(is_floating_point(scores), "scores: expected floating point");
-  check(scores.is_cpu(), "scores: expected on the CPU, as boxes");
-  if (segments) {
-    check(segments->dim() == 1 && segments->size(0) == count, "segments: expected shape (", count, ",)");
-    check(segments->scalar_type() == ScalarType::Long, "segments: expected int64");
-    check(segments->is_cpu(), "segments: expected on the CPU, as boxes");
-    segments = torch::stable::contiguous(*segments);
-  }
-  check(iou_threshold >= 0 && iou_threshold <= 1, "iou_threshold: expected a number in [0, 1], got ", iou_threshold);
-
+  const NmsIdeas& ideas = ideas_of(kNmsVersions, version);
+  check_nms(boxes, scores, segments, iou_threshold);
+  check(boxes.size(0) < int64_t(1) << 32, "boxes: expected fewer than 2^32, got ", boxes.size(0));
+  if (segments) segments = torch::stable::contiguous(*segments);
   const auto dense = [](const Tensor& tensor) {
     const ScalarType type = working_type(tensor);
     return torch::stable::contiguous(tensor.scalar_type() == type ? tensor : torch::stable::to(tensor, type));
@@ -220,10 +203,10 @@ Tensor nms(const Tensor& boxes, const Tensor& scores, std::optional<Tensor> segm
   const Tensor corners = dense(boxes), keys = dense(scores);
   const int64_t* groups = segments ? segments->const_data_ptr<int64_t>() : nullptr;
   const bool doubles = working_type(scores) == ScalarType::Double;
-  Indices indices = doubles ? checked_order<double>(keys, version) : checked_order<float>(keys, version);
+  Indices indices = doubles ? checked_order<double>(keys, ideas.radix) : checked_order<float>(keys, ideas.radix);
   const auto suppress =
       working_type(boxes) == ScalarType::Double ? without_suppressed<double> : without_suppressed<float>;
-  indices = suppress(corners, std::move(indices), groups, iou_threshold, version);
+  indices = suppress(corners, std::move(indices), groups, iou_threshold, ideas);
   Tensor result = torch::stable::new_empty(boxes, {static_cast<int64_t>(indices.size())}, ScalarType::Long);
   std::copy(indices.begin(), indices.end(), result.mutable_data_ptr<int64_t>());
   return result;

@@ -15,8 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "operators.h"
-
 namespace fasterfpn::cpu {
 
 using Indices = std::vector<uint32_t>;

@@ -32,20 +32,18 @@ namespace {
 
 using torch::headeronly::MemoryFormat;
 
-constexpr int64_t kNewest = 5;
-
-// An empty tensor; from v5 on, one of several MiB in pages of 2 MiB where Linux has them for those who ask ("madvise").
-// The first touch of a page of new memory stops the thread until the system has cleared it: 100 MB are 25,000 stops in
-// pages of 4 KiB, 50 in these.
+// An empty tensor; with huge_pages, one of several MiB in pages of 2 MiB where Linux has them for those who ask
+// ("madvise"). The first touch of a page of new memory stops the thread until the system has cleared it: 100 MB are
+// 25,000 stops in pages of 4 KiB, 50 in these.
 Tensor empty(const std::vector<int64_t>& size, ScalarType type, MemoryFormat format, const Tensor& like,
-             int64_t version) {
+             bool huge_pages) {
   Tensor tensor = torch::stable::empty(size, type, std::nullopt, like.device(), std::nullopt, format);
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
   constexpr uintptr_t kPage = uintptr_t(2) << 20;
   const uintptr_t begin = reinterpret_cast<uintptr_t>(tensor.mutable_data_ptr());
   const uintptr_t end = begin + tensor.numel() * tensor.element_size();
   const uintptr_t first = (begin + kPage - 1) / kPage * kPage, last = end / kPage * kPage;
-  if (version >= 5 && first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+  if (huge_pages && first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
 #endif
   return tensor;
 }
@@ -72,31 +70,13 @@ void with_pointer(const Tensor& argmax, const Function& f) {
   }
 }
 
-std::vector<Shape> checked_shapes(const std::vector<Tensor>& features) {
-  check(!features.empty(), "features: expected at least one level");
-  std::vector<Shape> shapes;
-  for (size_t l = 0; l < features.size(); ++l) {
-    const Tensor& feature = features[l];
-    check(feature.dim() == 4, "features[", l, "]: expected shape (N, C, H, W)");
-    check(feature.size(0) == features[0].size(0) && feature.size(1) == features[0].size(1), "features[", l,
-          "]: expected the N, C of level 0");
-    check(is_floating_point(feature), "features[", l, "]: expected floating point");
-    check(feature.scalar_type() == features[0].scalar_type(), "features[", l, "]: expected the type of level 0");
-    check(feature.is_cpu(), "features[", l, "]: expected on the CPU");
-    shapes.push_back({feature.size(0), feature.size(1), feature.size(2), feature.size(3)});
-  }
-  return shapes;
-}
-
 }  // namespace
 
 std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tensor& rois, const Tensor& levels,
                                         std::vector<double> spatial_scales, int64_t output_size, bool with_argmax,
                                         int64_t version) {
-  version = checked_version(version, kNewest);
-  const std::vector<Shape> shapes = checked_shapes(features);
-  check_scales(spatial_scales, shapes.size());
-  check(output_size >= 1, "output_size: expected at least 1, got ", output_size);
+  const PoolingIdeas& ideas = ideas_of(kPoolingVersions, version);
+  const std::vector<Shape> shapes = check_pooling(features, rois, levels, spatial_scales, output_size);
   const Regions regions(rois, levels, shapes, spatial_scales, output_size);
   for (Tensor& feature : features) {
     if (shapes[0].channels > 1 && feature.stride(1) != 1) {
@@ -106,17 +86,18 @@ std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tens
 
   const int64_t channels = shapes[0].channels;
   const std::vector<int64_t> size{regions.size(), channels, output_size, output_size};
-  Tensor values = empty(size, features[0].scalar_type(), MemoryFormat::Contiguous, features[0], version);
-  Tensor argmax = with_argmax ? empty(size, index_type(shapes), MemoryFormat::ChannelsLast, features[0], version)
-                              : torch::stable::new_empty(features[0], {0}, index_type(shapes));
+  Tensor values = empty(size, features[0].scalar_type(), MemoryFormat::Contiguous, features[0], ideas.huge_pages);
+  const ScalarType index = index_type(shapes);
+  Tensor argmax = with_argmax ? empty(size, index, MemoryFormat::ChannelsLast, features[0], ideas.huge_pages)
+                              : torch::stable::new_empty(features[0], {0}, index);
   DISPATCH_FEATURES(features[0].scalar_type(), "roi_max_pool", [&] {
     const std::vector<FeatureMap<scalar_t>> maps(features.begin(), features.end());
     scalar_t* out = static_cast<scalar_t*>(values.mutable_data_ptr());
     with_pointer(argmax, [&](auto* where) {
-      if (version == 1) {
-        pool_bin_by_bin(maps, regions, out, where);
+      if (ideas.blocks) {
+        pool_by_blocks(maps, regions, ideas.placed, out, where);
       } else {
-        pool_by_blocks(maps, regions, version >= 3, out, where);
+        pool_bin_by_bin(maps, regions, out, where);
       }
     });
   });
@@ -126,34 +107,21 @@ std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tens
 std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois, const Tensor& levels,
                                           const Tensor& argmax, std::vector<int64_t> feature_shapes,
                                           std::vector<double> spatial_scales, bool channels_last, int64_t version) {
-  version = checked_version(version, kNewest);
-  check(!feature_shapes.empty() && feature_shapes.size() % 4 == 0, "feature_shapes: expected N, C, H, W of each level");
-  std::vector<Shape> shapes;
-  for (const int64_t* n = feature_shapes.data(); n != feature_shapes.data() + feature_shapes.size(); n += 4) {
-    check(std::all_of(n, n + 4, [](int64_t x) { return x >= 0; }), "feature_shapes: expected no negative size");
-    check(n[0] == feature_shapes[0] && n[1] == feature_shapes[1], "feature_shapes: expected one N, C for all levels");
-    shapes.push_back({n[0], n[1], n[2], n[3]});
-  }
-  check(is_floating_point(grad), "grad: expected floating point");
-  check(grad.dim() == 4 && grad.size(1) == shapes[0].channels, "grad: expected shape (R, C, S, S)");
+  const PoolingIdeas& ideas = ideas_of(kPoolingVersions, version);
+  const std::vector<Shape> shapes = check_pooling_backward(grad, rois, levels, argmax, feature_shapes, spatial_scales);
   const ScalarType index = argmax.scalar_type();
   const bool integer = index == ScalarType::Short || index == ScalarType::Int || index == ScalarType::Long;
   check(integer, "argmax: expected int16, int32 or int64");
-  check(argmax.is_cpu() && argmax.dim() == 4, "argmax: expected shape (R, C, S, S) on the CPU");
-  for (int64_t i = 0; i < 4; ++i) check(argmax.size(i) == grad.size(i), "argmax: expected the shape of grad");
-  check(grad.size(2) == grad.size(3) && grad.size(2) >= 1, "grad: expected shape (R, C, S, S)");
-  check_scales(spatial_scales, shapes.size());
   const Regions regions(rois, levels, shapes, spatial_scales, grad.size(2));
-  check(grad.size(0) == regions.size(), "grad: expected as many rows as rois");
 
-  const bool tiles = version >= 4;
   const bool narrow = grad.scalar_type() == ScalarType::BFloat16 || grad.scalar_type() == ScalarType::Half;
-  const ScalarType type = narrow && !tiles ? ScalarType::Float : grad.scalar_type();  // v1 adds in the result itself
+  // Without tiles the sums are added up in the result itself, and need its type to be wide.
+  const ScalarType type = narrow && !ideas.tiles ? ScalarType::Float : grad.scalar_type();
   const MemoryFormat format = channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;
   std::vector<Tensor> gradients;
   for (const Shape& s : shapes) {
-    gradients.push_back(empty({s.images, s.channels, s.height, s.width}, type, format, grad, version));
-    if (!tiles) torch::stable::zero_(gradients.back());
+    gradients.push_back(empty({s.images, s.channels, s.height, s.width}, type, format, grad, ideas.huge_pages));
+    if (!ideas.tiles) torch::stable::zero_(gradients.back());
   }
   const Tensor dense_grad = torch::stable::contiguous(grad);
   const Tensor dense_argmax = torch::stable::contiguous(argmax, MemoryFormat::ChannelsLast);
@@ -167,7 +135,7 @@ std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois
     };
     with_pointer(dense_argmax, [&](auto* where) {
       using Index = std::remove_pointer_t<decltype(where)>;
-      if (tiles) {
+      if (ideas.tiles) {
         scatter(scatter_by_tiles<scalar_t, Index>, where, scalar_t(0));
       } else {
         scatter(scatter_by_channels<scalar_t, Index>, where, Wide<scalar_t>(0));

@@ -13,8 +13,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "arguments.h"
 #include "arithmetic.h"
-#include "operators.h"
 #include "vectorise.h"
 
 namespace fasterfpn::cpu {
@@ -27,30 +27,19 @@ using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
 template <typename Index>
 using Lane = std::conditional_t<sizeof(Index) == 8, int64_t, int32_t>;
 
-struct Shape {
-  int64_t images, channels, height, width;
-};
-
 // Where a RoI is pooled: its image and level, and the cells of its bins, S spans for y and then S for x in `bins`.
 struct Region {
   int64_t image, level;
   const Span* bins;
 };
 
-// The RoIs of one call, checked, with all their bins.
+// The RoIs of one call, their values checked, with all their bins.
 class Regions {
  public:
   Regions(const Tensor& rois, const Tensor& levels, const std::vector<Shape>& shapes,
           const std::vector<double>& spatial_scales, int64_t output_size)
       : output_size_(output_size) {
-    check(rois.dim() == 2 && rois.size(1) == 5, "rois: expected shape (R, 5)");
-    check(rois.is_cpu(), "rois: expected on the CPU, as features");
-    const ScalarType type = rois.scalar_type();
-    check(type == ScalarType::Float || type == ScalarType::Double, "rois: expected float32 or float64");
-    check(levels.dim() == 1 && levels.size(0) == rois.size(0), "levels: expected shape (", rois.size(0), ",)");
-    check(levels.scalar_type() == ScalarType::Long, "levels: expected int64");
-    check(levels.is_cpu(), "levels: expected on the CPU, as features");
-    if (type == ScalarType::Float) {
+    if (rois.scalar_type() == ScalarType::Float) {
       fill<float>(rois, levels, shapes, spatial_scales);
     } else {
       fill<double>(rois, levels, shapes, spatial_scales);

@@ -4,14 +4,15 @@
 
 #include <cstdint>
 
+#include "../versions.h"
+
 namespace fasterfpn::cuda {
 
 enum class Type { kFloat, kDouble, kBFloat16, kHalf };
 
 // ---------------------------------------------------------------------------------------- non-maximum suppression
 
-constexpr int64_t kNmsVersions = 3;
-constexpr int64_t kNmsChunk = 1024;  // boxes that v2 and v3 settle at a time; tests take fewer
+constexpr int64_t kNmsChunk = 1024;  // boxes that are settled at a time; tests take fewer
 
 struct NmsInput {
   const void* boxes;        // (N, 4) of Type kFloat or kDouble
@@ -23,14 +24,14 @@ struct NmsInput {
 };
 
 // Bytes of device memory that nms needs beside its input and output.
-int64_t nms_workspace(const NmsInput& input, int64_t version, int64_t chunk = kNmsChunk);
+int64_t nms_workspace(const NmsInput& input, const NmsIdeas& ideas, int64_t chunk = kNmsChunk);
 
 // keep (N,): 1 for each box kept, 0 for the others, by index. `chunk`: a multiple of 64 up to 1024.
-void nms(const NmsInput& input, int64_t version, void* workspace, bool* keep, void* stream, int64_t chunk = kNmsChunk);
+void nms(const NmsInput& input, const NmsIdeas& ideas, void* workspace, bool* keep, void* stream,
+         int64_t chunk = kNmsChunk);
 
 // ------------------------------------------------------------------------------------------------ RoI max pooling
 
-constexpr int64_t kPoolingVersions = 3;
 constexpr int64_t kMaxLevels = 16;  // the pyramid is an argument of the kernels, which may be of 4 KB
 
 // One level's features, or their gradients; strides in elements.
@@ -60,12 +61,12 @@ struct ArgMax {
 };
 
 void roi_max_pool(const Pyramid& features, Type type, const Rois& rois, int64_t output_size, void* values,
-                  const ArgMax& argmax, int64_t version, void* stream);
+                  const ArgMax& argmax, const PoolingIdeas& ideas, void* stream);
 
-int64_t roi_max_pool_backward_workspace(const Rois& rois, int64_t bins, int64_t version);
+int64_t roi_max_pool_backward_workspace(const Rois& rois, int64_t bins, const PoolingIdeas& ideas);
 
 // grad (R, C, bins) of `type`. The gradients are of kDouble for kDouble, else of kFloat; every element is written.
 void roi_max_pool_backward(const Pyramid& gradients, Type type, const Rois& rois, int64_t bins, const void* grad,
-                           const ArgMax& argmax, int64_t version, void* workspace, void* stream);
+                           const ArgMax& argmax, const PoolingIdeas& ideas, void* workspace, void* stream);
 
 }  // namespace fasterfpn::cuda

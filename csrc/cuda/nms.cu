@@ -163,8 +163,8 @@ __global__ void write_keep(const int64_t* order, const bool* kept, int64_t count
 struct Layout {
   int64_t chunk, words, boxes, segments, masks, kept_bits, kept, struck, bytes;
 
-  Layout(const NmsInput& input, int64_t version, int64_t wanted_chunk) {
-    chunk = version == 1 ? groups(input.count, kWord) * kWord : wanted_chunk;
+  Layout(const NmsInput& input, const NmsIdeas& ideas, int64_t wanted_chunk) {
+    chunk = ideas.chunks ? wanted_chunk : groups(input.count, kWord) * kWord;
     words = chunk / kWord;
     boxes = 0;
     segments = boxes + aligned(input.count * (input.wide ? sizeof(Box<double>) : sizeof(Box<float>)));
@@ -177,9 +177,9 @@ struct Layout {
 };
 
 template <typename T>
-void run(const NmsInput& input, int64_t version, unsigned char* memory, bool* keep, cudaStream_t stream,
+void run(const NmsInput& input, const NmsIdeas& ideas, unsigned char* memory, bool* keep, cudaStream_t stream,
          int64_t wanted_chunk) {
-  const Layout layout(input, version, wanted_chunk);
+  const Layout layout(input, ideas, wanted_chunk);
   const int64_t count = input.count, chunk = layout.chunk, words = layout.words;
   const Visited<T> visited{reinterpret_cast<Box<T>*>(memory + layout.boxes),
                            input.segments ? reinterpret_cast<int64_t*>(memory + layout.segments) : nullptr, count,
@@ -195,10 +195,10 @@ void run(const NmsInput& input, int64_t version, unsigned char* memory, bool* ke
   check_launch("make_masks");
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t end = smaller(begin + chunk, count);
-    if (version < 3) {
-      LAUNCH_KERNEL(scan, 1, kWarp, 0, stream, begin, end, words, masks, struck, kept_bits, kept);
-    } else {
+    if (ideas.rounds) {
       LAUNCH_KERNEL(settle, 1, static_cast<unsigned>(chunk), 0, stream, begin, end, words, masks, struck, kept);
+    } else {
+      LAUNCH_KERNEL(scan, 1, kWarp, 0, stream, begin, end, words, masks, struck, kept_bits, kept);
     }
     check_launch("scan or settle");
     if (end == count) break;
@@ -212,14 +212,14 @@ void run(const NmsInput& input, int64_t version, unsigned char* memory, bool* ke
 
 }  // namespace
 
-int64_t nms_workspace(const NmsInput& input, int64_t version, int64_t chunk) {
-  return Layout(input, version, chunk).bytes;
+int64_t nms_workspace(const NmsInput& input, const NmsIdeas& ideas, int64_t chunk) {
+  return Layout(input, ideas, chunk).bytes;
 }
 
-void nms(const NmsInput& input, int64_t version, void* workspace, bool* keep, void* stream, int64_t chunk) {
+void nms(const NmsInput& input, const NmsIdeas& ideas, void* workspace, bool* keep, void* stream, int64_t chunk) {
   if (input.count == 0) return;
   const auto run_typed = input.wide ? run<double> : run<float>;
-  run_typed(input, version, static_cast<unsigned char*>(workspace), keep, static_cast<cudaStream_t>(stream), chunk);
+  run_typed(input, ideas, static_cast<unsigned char*>(workspace), keep, static_cast<cudaStream_t>(stream), chunk);
 }
 
 }  // namespace fasterfpn::cuda

@@ -1,9 +1,7 @@
 // The CUDA kernels as torch operators: checks, memory, the order of the boxes, device and stream.
 //
 // Nothing here waits for the device, but for masked_select in nms, which learns the output's size. So values are not
-// looked at: what the CPU refuses for its value is answered as kernels' files say.
-#include "../operators.h"
-
+// looked at: what the CPU refuses for its value is answered as the kernels' files say.
 #include <dlfcn.h>
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
@@ -14,6 +12,7 @@
 #include <cmath>
 #include <limits>
 
+#include "../arguments.h"
 #include "../arithmetic.h"
 #include "kernels.h"
 
@@ -67,11 +66,6 @@ Tensor workspace(const Tensor& like, int64_t bytes) {
   return torch::stable::new_empty(like, {bytes}, ScalarType::Byte);
 }
 
-void check_device(const char* name, const Tensor& tensor, const Tensor& first) {
-  const bool same = tensor.is_cuda() && tensor.get_device_index() == first.get_device_index();
-  check(same, name, ": expected on the CUDA device ", first.get_device_index());
-}
-
 Type type_of(const Tensor& tensor) {
   switch (tensor.scalar_type()) {
     case ScalarType::Double:
@@ -102,40 +96,20 @@ Rois rois_of(const Tensor& rois, const Tensor& levels) {
           rois.scalar_type() == ScalarType::Double};
 }
 
-void check_rois(const Tensor& rois, const Tensor& levels, const Tensor& first) {
-  check(rois.dim() == 2 && rois.size(1) == 5, "rois: expected shape (R, 5)");
-  const ScalarType type = rois.scalar_type();
-  check(type == ScalarType::Float || type == ScalarType::Double, "rois: expected float32 or float64");
-  check(levels.dim() == 1 && levels.size(0) == rois.size(0), "levels: expected shape (", rois.size(0), ",)");
-  check(levels.scalar_type() == ScalarType::Long, "levels: expected int64");
-  check_device("rois", rois, first);
-  check_device("levels", levels, first);
-}
-
 }  // namespace
 
 namespace operators {
 
 Tensor nms(const Tensor& boxes, const Tensor& scores, std::optional<Tensor> segments, double iou_threshold,
            int64_t version) {
-  version = checked_version(version, kNmsVersions);
-  check(boxes.dim() == 2 && boxes.size(1) == 4, "boxes: expected shape (N, 4)");
-  check(is_floating_point(boxes), "boxes: expected floating point");
-  const int64_t count = boxes.size(0);
-  check(scores.dim() == 1 && scores.size(0) == count, "scores: expected shape (", count, ",)");
-  check(is_floating_point(scores), "scores: expected floating point");
-  check_device("scores", scores, boxes);
-  if (segments) {
-    check(segments->dim() == 1 && segments->size(0) == count, "segments: expected shape (", count, ",)");
-    check(segments->scalar_type() == ScalarType::Long, "segments: expected int64");
-    check_device("segments", *segments, boxes);
-    segments = torch::stable::contiguous(*segments);
-  }
-  check(iou_threshold >= 0 && iou_threshold <= 1, "iou_threshold: expected a number in [0, 1], got ", iou_threshold);
+  const NmsIdeas& ideas = ideas_of(kNmsVersions, version);
+  check_nms(boxes, scores, segments, iou_threshold);
+  if (segments) segments = torch::stable::contiguous(*segments);
 
   const DeviceGuard guard(boxes.get_device_index());
-  const bool wide = boxes.scalar_type() == ScalarType::Double;
-  const Tensor corners = dense(boxes, wide ? ScalarType::Double : ScalarType::Float);
+  const int64_t count = boxes.size(0);
+  const bool wide = working_type(boxes) == ScalarType::Double;
+  const Tensor corners = dense(boxes, working_type(boxes));
   const Tensor by_score = sorted_indices(scores, true);
   const Tensor order = segments ? select(by_score, sorted_indices(select(*segments, by_score), false)) : by_score;
   const NmsInput input{corners.const_data_ptr(),
@@ -144,33 +118,25 @@ Tensor nms(const Tensor& boxes, const Tensor& scores, std::optional<Tensor> segm
                        count,
                        wide,
                        wide ? round_down<double>(iou_threshold) : round_down<float>(iou_threshold)};
-  const Tensor memory = workspace(boxes, nms_workspace(input, version));
+  const Tensor memory = workspace(boxes, nms_workspace(input, ideas));
   const Tensor keep = torch::stable::new_empty(boxes, {count}, ScalarType::Bool);
-  cuda::nms(input, version, memory.mutable_data_ptr(), keep.mutable_data_ptr<bool>(), current_stream(boxes));
+  cuda::nms(input, ideas, memory.mutable_data_ptr(), keep.mutable_data_ptr<bool>(), current_stream(boxes));
   return call("aten::masked_select", "", by_score, select(keep, by_score));
 }
 
 std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tensor& rois, const Tensor& levels,
                                         std::vector<double> spatial_scales, int64_t output_size, bool with_argmax,
                                         int64_t version) {
-  version = checked_version(version, kPoolingVersions);
-  check(!features.empty() && features.size() <= kMaxLevels, "features: expected 1 to ", kMaxLevels, " levels on CUDA");
-  const Tensor first = features[0];
+  const PoolingIdeas& ideas = ideas_of(kPoolingVersions, version);
+  check(features.size() <= kMaxLevels, "features: expected at most ", kMaxLevels, " levels on CUDA");
   bool large = false;
-  for (const Tensor& feature : features) {
-    check(feature.dim() == 4, "features: expected shape (N, C, H, W)");
-    check(feature.size(0) == first.size(0) && feature.size(1) == first.size(1), "features: expected one N, C");
-    check(is_floating_point(feature), "features: expected floating point");
-    check(feature.scalar_type() == first.scalar_type(), "features: expected one type");
-    check_device("features", feature, first);
-    large |= feature.size(2) * feature.size(3) > std::numeric_limits<int32_t>::max();
+  for (const Shape& shape : check_pooling(features, rois, levels, spatial_scales, output_size)) {
+    large |= shape.height * shape.width > std::numeric_limits<int32_t>::max();
   }
-  check_scales(spatial_scales, features.size());
-  check(output_size >= 1, "output_size: expected at least 1, got ", output_size);
-  check_rois(rois, levels, first);
+  const Tensor first = features[0];
 
   const DeviceGuard guard(first.get_device_index());
-  if (version > 1 && first.size(1) > 1) {  // v1 reads any layout as well, or as badly
+  if (ideas.channels_inside && first.size(1) > 1) {  // v1 reads any layout as well, or as badly
     for (Tensor& feature : features) {
       if (feature.stride(1) != 1) feature = torch::stable::contiguous(feature, MemoryFormat::ChannelsLast);
     }
@@ -181,7 +147,7 @@ std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tens
   const Tensor argmax = torch::stable::new_empty(first, with_argmax ? size : std::vector<int64_t>{0},
                                                  large ? ScalarType::Long : ScalarType::Int);
   cuda::roi_max_pool(pyramid_of(features, spatial_scales), type_of(first), rois_of(corners, chosen), output_size,
-                     values.mutable_data_ptr(), {with_argmax ? argmax.mutable_data_ptr() : nullptr, large}, version,
+                     values.mutable_data_ptr(), {with_argmax ? argmax.mutable_data_ptr() : nullptr, large}, ideas,
                      current_stream(first));
   return {values, argmax};
 }
@@ -189,40 +155,27 @@ std::tuple<Tensor, Tensor> roi_max_pool(std::vector<Tensor> features, const Tens
 std::vector<Tensor> roi_max_pool_backward(const Tensor& grad, const Tensor& rois, const Tensor& levels,
                                           const Tensor& argmax, std::vector<int64_t> feature_shapes,
                                           std::vector<double> spatial_scales, bool channels_last, int64_t version) {
-  version = checked_version(version, kPoolingVersions);
-  const std::vector<int64_t>& shapes = feature_shapes;
-  check(!shapes.empty() && shapes.size() % 4 == 0 && shapes.size() <= 4 * kMaxLevels,
-        "feature_shapes: expected N, C, H, W of 1 to ", kMaxLevels, " levels");
-  for (size_t n = 0; n < shapes.size(); ++n) {
-    check(shapes[n] >= 0, "feature_shapes: expected no negative size");
-    check(n % 4 > 1 || shapes[n] == shapes[n % 4], "feature_shapes: expected one N, C for all levels");
-  }
-  check_scales(spatial_scales, shapes.size() / 4);  // else not used: the arg-max says where the gradients go
-  check(is_floating_point(grad), "grad: expected floating point");
-  check(grad.dim() == 4 && grad.size(1) == shapes[1], "grad: expected shape (R, C, S, S)");
-  check(grad.size(0) == rois.size(0), "grad: expected as many rows as rois");
+  const PoolingIdeas& ideas = ideas_of(kPoolingVersions, version);
+  check(feature_shapes.size() <= 4 * kMaxLevels, "feature_shapes: expected at most ", kMaxLevels, " levels on CUDA");
+  const std::vector<Shape> shapes = check_pooling_backward(grad, rois, levels, argmax, feature_shapes, spatial_scales);
   const bool large = argmax.scalar_type() == ScalarType::Long;
   check(large || argmax.scalar_type() == ScalarType::Int, "argmax: expected int32 or int64");
-  check(argmax.dim() == 4, "argmax: expected shape (R, C, S, S)");
-  for (int64_t i = 0; i < 4; ++i) check(argmax.size(i) == grad.size(i), "argmax: expected the shape of grad");
-  check_device("argmax", argmax, grad);
-  check_rois(rois, levels, grad);
 
   const DeviceGuard guard(grad.get_device_index());
-  const ScalarType wide = grad.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
   const MemoryFormat format = channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;
   std::vector<Tensor> gradients;
-  for (auto shape = shapes.begin(); shape != shapes.end(); shape += 4) {
-    const std::vector<int64_t> size(shape, shape + 4);
-    gradients.push_back(torch::stable::empty(size, wide, std::nullopt, grad.device(), std::nullopt, format));
+  for (const Shape& s : shapes) {
+    const std::vector<int64_t> size{s.images, s.channels, s.height, s.width};
+    gradients.push_back(
+        torch::stable::empty(size, working_type(grad), std::nullopt, grad.device(), std::nullopt, format));
   }
   const Tensor corners = torch::stable::contiguous(rois), chosen = torch::stable::contiguous(levels);
   const Tensor dense_grad = torch::stable::contiguous(grad), cells = torch::stable::contiguous(argmax);
   const Rois regions = rois_of(corners, chosen);
   const int64_t bins = grad.size(2) * grad.size(3);
-  const Tensor memory = workspace(grad, roi_max_pool_backward_workspace(regions, bins, version));
+  const Tensor memory = workspace(grad, roi_max_pool_backward_workspace(regions, bins, ideas));
   cuda::roi_max_pool_backward(pyramid_of(gradients, spatial_scales), type_of(grad), regions, bins,
-                              dense_grad.const_data_ptr(), {cells.mutable_data_ptr(), large}, version,
+                              dense_grad.const_data_ptr(), {cells.mutable_data_ptr(), large}, ideas,
                               memory.mutable_data_ptr(), current_stream(grad));
   for (Tensor& gradient : gradients) gradient = torch::stable::to(gradient, grad.scalar_type());
   return gradients;

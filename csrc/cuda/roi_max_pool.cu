@@ -101,11 +101,11 @@ __global__ void pool_staged(Pyramid features, Rois rois, int64_t size, int64_t s
 }
 
 template <typename E, typename T>
-void pool(const Pyramid& features, const Rois& rois, int64_t size, E* values, const ArgMax& argmax, int64_t version,
-          cudaStream_t stream) {
+void pool(const Pyramid& features, const Rois& rois, int64_t size, E* values, const ArgMax& argmax,
+          const PoolingIdeas& ideas, cudaStream_t stream) {
   const int64_t bins = size * size;
-  if (version < 3) {
-    const auto kernel = version == 1 ? pool_elements<E, T, true> : pool_elements<E, T, false>;
+  if (!ideas.staged) {
+    const auto kernel = ideas.channels_inside ? pool_elements<E, T, false> : pool_elements<E, T, true>;
     const dim3 grid = blocks(groups(rois.count * features.channels * bins, kBlock));
     LAUNCH_KERNEL(kernel, grid, kBlock, 0, stream, features, rois, size, values, argmax);
     check_launch("pool_elements");
@@ -124,13 +124,12 @@ void pool(const Pyramid& features, const Rois& rois, int64_t size, E* values, co
 }  // namespace
 
 void roi_max_pool(const Pyramid& features, Type type, const Rois& rois, int64_t output_size, void* values,
-                  const ArgMax& argmax, int64_t version, void* stream) {
+                  const ArgMax& argmax, const PoolingIdeas& ideas, void* stream) {
   if (rois.count * features.channels == 0) return;
   dispatch(type, [&](auto zero) {
     using E = decltype(zero);
     const auto pool_typed = rois.wide ? pool<E, double> : pool<E, float>;
-    pool_typed(features, rois, output_size, static_cast<E*>(values), argmax, version,
-               static_cast<cudaStream_t>(stream));
+    pool_typed(features, rois, output_size, static_cast<E*>(values), argmax, ideas, static_cast<cudaStream_t>(stream));
   });
 }
 

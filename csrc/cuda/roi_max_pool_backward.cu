@@ -12,8 +12,7 @@ namespace fasterfpn::cuda {
 namespace {
 
 constexpr int kBlock = 256;  // threads of a block, at most
-
-constexpr int kTile = 8;  // cells along a side of a tile
+constexpr int kTile = 8;     // cells along a side of a tile
 
 // v1
 template <typename E>
@@ -157,9 +156,9 @@ __global__ void add_in_tiles(Pyramid gradients, int64_t count, int64_t bins, con
 }
 
 template <typename E>
-void add(const Pyramid& gradients, const Rois& rois, int64_t bins, const E* grad, const ArgMax& argmax, int64_t version,
-         unsigned char* memory, cudaStream_t stream) {
-  if (version == 1) {
+void add(const Pyramid& gradients, const Rois& rois, int64_t bins, const E* grad, const ArgMax& argmax,
+         const PoolingIdeas& ideas, unsigned char* memory, cudaStream_t stream) {
+  if (!ideas.gradient_tiles) {
     const dim3 grid = blocks(groups(gradients.depth * gradients.images * gradients.channels, kWarp));
     LAUNCH_KERNEL(add_in_planes<E>, grid, kWarp, 0, stream, gradients, rois, bins, grad, argmax);
     check_launch("add_in_planes");
@@ -180,8 +179,8 @@ void add(const Pyramid& gradients, const Rois& rois, int64_t bins, const E* grad
   }
   if (tiles == 0) return;
   constexpr int kWarps = sizeof(Wide<E>) == sizeof(double) ? 2 : 4;  // at most 48 KB of sums
-  const auto kernel = version == 2 ? add_in_tiles<E, 1> : add_in_tiles<E, kWarps>;
-  const unsigned threads = kWarp * (version == 2 ? 1 : kWarps);
+  const auto kernel = ideas.shared_tiles ? add_in_tiles<E, kWarps> : add_in_tiles<E, 1>;
+  const unsigned threads = kWarp * (ideas.shared_tiles ? kWarps : 1);
   const dim3 grid = blocks(tiles, groups(gradients.channels, kWarp));
   LAUNCH_KERNEL(kernel, grid, threads, 0, stream, gradients, rois.count, bins, grad, argmax, reaches, bin_extents);
   check_launch("add_in_tiles");
@@ -189,16 +188,16 @@ void add(const Pyramid& gradients, const Rois& rois, int64_t bins, const E* grad
 
 }  // namespace
 
-int64_t roi_max_pool_backward_workspace(const Rois& rois, int64_t bins, int64_t version) {
-  return version == 1 ? 0 : aligned(rois.count * sizeof(Reach)) + rois.count * bins * sizeof(Extent);
+int64_t roi_max_pool_backward_workspace(const Rois& rois, int64_t bins, const PoolingIdeas& ideas) {
+  return ideas.gradient_tiles ? aligned(rois.count * sizeof(Reach)) + rois.count * bins * sizeof(Extent) : 0;
 }
 
 void roi_max_pool_backward(const Pyramid& gradients, Type type, const Rois& rois, int64_t bins, const void* grad,
-                           const ArgMax& argmax, int64_t version, void* workspace, void* stream) {
+                           const ArgMax& argmax, const PoolingIdeas& ideas, void* workspace, void* stream) {
   if (gradients.images * gradients.channels == 0) return;
   dispatch(type, [&](auto zero) {
     using E = decltype(zero);
-    add(gradients, rois, bins, static_cast<const E*>(grad), argmax, version, static_cast<unsigned char*>(workspace),
+    add(gradients, rois, bins, static_cast<const E*>(grad), argmax, ideas, static_cast<unsigned char*>(workspace),
         static_cast<cudaStream_t>(stream));
   });
 }

@@ -1,26 +1,30 @@
-"""Checkpoints: safetensors files that hold weights, configuration and class names, alone enough to detect.
+"""What a run keeps of its network: checkpoints to detect with, and the whole state of a training to go on with.
 
-Nothing in them is executed. A run folder holds `model.safetensors` (best on validation) and `last.safetensors`.
-Inside: the tensors under the detector's own names; metadata `format`, `config` (JSON), `classes` (JSON list), `step`.
+A checkpoint holds the tensors under the detector's own names, and in its header the configuration, the class names and
+the step. A resume file holds `weights.NAME`, `optimizer.INDEX.NAME` of the parameter with that index, and `generator`,
+the state (n,) uint8 of what draws the training samples; its header adds `data`, the digest of the parts, `progress` and
+`placement`. The order of the images follows from the seed and the step. Files of earlier versions are read as well.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import cattrs
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from fasterfpn.engine.config import Config, config_from_json, config_to_json
+from fasterfpn.engine.config import Config, config_from_record, config_record
+from fasterfpn.engine.placement import Placement
+from fasterfpn.engine.run_folder import RunFolder
+from fasterfpn.engine.tensor_file import Header, read_header, read_tensors, write_tensors
 from fasterfpn.errors import InputError
 from fasterfpn.models import Detector
 
-BEST, LAST = "model.safetensors", "last.safetensors"
+DETECTOR, TRAINING = "fasterfpn", "fasterfpn training"  # the header's `format`
+WEIGHTS, OPTIMIZER, GENERATOR = "weights.", "optimizer.", "generator"
 
 
 @dataclass(frozen=True)
@@ -33,24 +37,29 @@ class Checkpoint:
     weights: dict[str, Tensor]
 
 
-def save_checkpoint(path: Path, detector: Detector, config: Config, step: int) -> None:
-    """Write weights, `config`, class names and `step`; an existing file is replaced only by a whole one.
+@dataclass(frozen=True)
+class Progress:
+    """Steps done, seconds they took, the best validation so far, and the losses since the last row of losses.csv."""
 
-    Raises `FloatingPointError`, writing nothing, where a weight is not finite.
+    step: int
+    seconds: float
+    best_step: int
+    best_mAP: float
+    losses: tuple[dict[str, float], ...]
+
+
+def save_checkpoint(path: Path, detector: Detector, config: Config, step: int) -> None:
+    """Write weights, `config`, class names and `step`, whole.
+
+    Raises `FloatingPointError`, writing nothing, where a weight is not finite, and `OutputError` for what the file
+    system refuses.
     """
-    metadata = {
-        "format": "fasterfpn",
-        "config": config_to_json(config),
-        "classes": json.dumps(detector.classes),
-        "step": str(step),
-    }
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
+    weights = detector.state_dict()
     for name, weight in weights.items():
         if not weight.isfinite().all():
             raise FloatingPointError(f"the weights {name} are not finite")
-    partial = path.with_name(path.name + ".partial")
-    save_file(weights, partial, metadata)
-    os.replace(partial, path)
+    header = {"format": DETECTOR, "config": config_record(config), "classes": detector.classes, "step": step}
+    write_tensors(path, weights, header)
 
 
 def checkpoint_path(run: Path | str) -> Path:
@@ -60,31 +69,27 @@ def checkpoint_path(run: Path | str) -> Path:
         return run
     if not run.is_dir():
         raise InputError(f"{run}: no such run folder or checkpoint; train one with python -m fasterfpn.train")
-    for name in (BEST, LAST):
-        if (run / name).is_file():
-            return run / name
-    raise InputError(f"{run}: no {BEST} and no {LAST} in this folder; give a run folder or a checkpoint file")
+    folder = RunFolder(run)
+    for path in (folder.best, folder.last):
+        if path.is_file():
+            return path
+    raise InputError(
+        f"{run}: no {folder.best.name} and no {folder.last.name} in this folder; give a run folder or a checkpoint file"
+    )
 
 
 def read_checkpoint(run: Path | str) -> Checkpoint:
     """Read a run folder's or a file's checkpoint. Raises `InputError` for what `save_checkpoint` did not write."""
     path = checkpoint_path(run)
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error}); is it whole?") from error
-    if metadata.get("format") != "fasterfpn":
+    weights, header = read_tensors(path)
+    if header.get("format") != DETECTOR:
         raise InputError(f"{path}: not a checkpoint of this program; other weights come in through train --weights")
-    try:
-        classes = tuple(json.loads(metadata["classes"]))
-        step = int(metadata["step"])
-    except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: its class names or step are damaged; take another checkpoint") from error
-    if not classes or not all(isinstance(name, str) for name in classes):
+    classes, step = header.get("classes"), header.get("step")
+    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
         raise InputError(f"{path}: its class names are damaged; take another checkpoint")
-    return Checkpoint(config_from_json(metadata.get("config", ""), str(path)), classes, step, weights)
+    if not isinstance(step, int):
+        raise InputError(f"{path}: its step is damaged; take another checkpoint")
+    return Checkpoint(config_from_record(header.get("config"), str(path)), tuple(classes), step, weights)
 
 
 def load_detector(run: Path | str, device: str | torch.device = "cpu") -> Detector:
@@ -101,3 +106,88 @@ def load_detector(run: Path | str, device: str | torch.device = "cpu") -> Detect
             f"{checkpoint_path(run)}: its weights do not fit its own configuration; take another checkpoint"
         ) from error
     return detector.requires_grad_(False).to(device).eval()
+
+
+def save_training(
+    path: Path,
+    detector: Detector,
+    optimizer: torch.optim.Optimizer,
+    config: Config,
+    data: str,
+    placement: Placement,
+    progress: Progress,
+) -> None:
+    """Write a resume file, whole. `data` is the digest of the parts. Raises `OutputError`."""
+    tensors = {f"{WEIGHTS}{name}": tensor for name, tensor in detector.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"{OPTIMIZER}{index}.{name}": value for name, value in state.items() if value is not None}
+    tensors[GENERATOR] = detector.generator.get_state()
+    header = {
+        "format": TRAINING,
+        "config": config_record(config),
+        "classes": detector.classes,
+        "data": data,
+        "placement": placement.record(),
+        "progress": asdict(progress),
+    }
+    write_tensors(path, tensors, header)
+
+
+def stopped_training(path: Path) -> tuple[Config, Progress]:
+    """What training a resume file belongs to and how far it had come. Raises `InputError` for any other file."""
+    return _stopped(path, read_header(path))
+
+
+def restore_training(
+    path: Path, detector: Detector, optimizer: torch.optim.Optimizer, config: Config, data: str
+) -> tuple[Progress, dict[str, Any] | None]:
+    """Put the file's state into `detector` and `optimizer`, built as for a fresh start.
+
+    Returns how far the training had come, and the record of its `Placement`, which version 1 did not write. Raises
+    `InputError` where `config`, the class names or `data` are not those of the training that was stopped.
+    """
+    tensors, header = read_tensors(path)
+    stopped, progress = _stopped(path, header)
+    if stopped != config:
+        raise InputError(f"{path}: belongs to a training with another configuration; give a new folder")
+    if header.get("classes") != list(detector.classes):
+        raise InputError(f"{path}: the data has other classes now than when the training was stopped")
+    if header.get("data") != data:
+        earlier = "" if "placement" in header else ", or go on with the version of fasterfpn that wrote this file"
+        raise InputError(
+            f"{path}: the images or labels have changed since the training was stopped; train anew{earlier}"
+        )
+    try:
+        state: dict[int, dict[str, Tensor]] = {}
+        for name in [name for name in tensors if name.startswith(OPTIMIZER)]:
+            _, index, entry = name.split(".")
+            state.setdefault(int(index), {})[entry] = tensors[name]
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for index, entries in state.items():
+            if any(value.dim() and value.shape != parameters[index].shape for value in entries.values()):
+                raise ValueError(f"the optimiser's state {index} has another shape than its weight")
+        names = [name for name in tensors if name.startswith(WEIGHTS)]
+        detector.load_state_dict({name.removeprefix(WEIGHTS): tensors[name] for name in names})
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+        detector.generator.set_state(tensors[GENERATOR])
+    except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
+        raise _damaged(path, error) from error
+    return progress, header.get("placement")
+
+
+def _stopped(path: Path, header: Header) -> tuple[Config, Progress]:
+    if header.get("format") != TRAINING:
+        raise InputError(f"{path}: not a training of this program")
+    config = config_from_record(header.get("config"), str(path))
+    try:
+        progress = cattrs.structure(header["progress"], Progress)
+        if progress.step < 0:
+            raise ValueError(f"step {progress.step}")
+    except (KeyError, ValueError, TypeError, cattrs.BaseValidationError) as error:
+        raise _damaged(path, error) from error
+    return config, progress
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())  # torch's message has several lines
+    return InputError(f"{path}: damaged ({reason}); delete the folder and train anew")

@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from fasterfpn.engine.tensor_file import read_tensors, write_tensors
 from fasterfpn.errors import InputError
 
 NAMES = ("boxes", "labels", "scores")
@@ -26,20 +25,19 @@ class Speed:
 
 
 def save_detections(path: Path, detections: Sequence[Mapping[str, Tensor]], speed: Speed) -> None:
-    """`detections` of N >= 1 images, and how fast they were."""
-    counts = torch.tensor([len(one["scores"]) for one in detections])
-    rows = {name: torch.cat([one[name] for one in detections]).contiguous() for name in NAMES}
-    save_file(rows | {"counts": counts}, path, {name: str(value) for name, value in asdict(speed).items()})
+    """Write the `detections` of N >= 1 images, and how fast they were. Raises `OutputError`."""
+    counts = torch.tensor([len(result["scores"]) for result in detections])
+    rows = {name: torch.cat([result[name] for result in detections]) for name in NAMES}
+    write_tensors(path, rows | {"counts": counts}, asdict(speed))
 
 
 def load_detections(path: Path) -> tuple[list[dict[str, Tensor]], Speed]:
     """The way back. Raises `InputError` for a file that `save_detections` did not write."""
     try:
-        with safe_open(path, "pt") as file:
-            counts = file.get_tensor("counts").tolist()
-            rows = {name: file.get_tensor(name).split(counts) for name in NAMES}
-            said = file.metadata()
-            speed = Speed(float(said["seconds_per_image"]), said["device"], int(said["threads"]))
-    except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        tensors, header = read_tensors(path)
+        counts = tensors["counts"].tolist()
+        rows = {name: tensors[name].split(counts) for name in NAMES}
+        speed = Speed(float(header["seconds_per_image"]), header["device"], int(header["threads"]))
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:  # `InputError` is a `ValueError`
         raise InputError(f"{path}: cannot be read ({error}); remove it and start again") from error
     return [{name: rows[name][index] for name in NAMES} for index in range(len(counts))], speed

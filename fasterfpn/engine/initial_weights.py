@@ -15,13 +15,14 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fasterfpn.engine.checkpoint import read_checkpoint
+from fasterfpn.engine.checkpoint import DETECTOR, read_checkpoint
+from fasterfpn.engine.tensor_file import read_header
 from fasterfpn.errors import InputError
 from fasterfpn.models import Detector
+from fasterfpn.models.state_dicts import flat
 from fasterfpn.models.weights import Report, load_torchvision
 
 PREDICTOR = ("box_head.logits.", "box_head.deltas.")
@@ -58,26 +59,26 @@ def load_initial_weights(detector: Detector, source: str) -> Report:
 def is_checkpoint(path: Path) -> bool:
     """Whether the file is a checkpoint of this program, not another state dict nor something else."""
     try:
-        with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get("format") == "fasterfpn"
-    except (SafetensorError, OSError):
+        return read_header(path).get("format") == DETECTOR
+    except InputError:
         return False
 
 
-def read_weights(source: str, depth: int, cache: Path | None = None) -> dict[str, Tensor]:
-    """The state dict of `source`, on the CPU: a file of `torch.save` or safetensors, its URL, or "imagenet".
+def read_weights(source: str, depth: int, cache: Path | None = None) -> dict[str, object]:
+    """The entries of a file of `torch.save` or safetensors, of its URL, or of "imagenet", on the CPU.
 
     "imagenet" is torchvision's classifier of that `depth` (18, 34, 50, 101 or 152). Downloads are kept in `cache`, by
     default PyTorch's own (`torch.hub.get_dir()`/checkpoints), and taken from there the next time. Where a file's name
     ends in eight or more hexadecimal digits, as in resnet18-f37072fd.pth, the download's SHA-256 must begin with them.
-    Nothing is unpickled but tensors and plain containers; a state dict under "model" or "state_dict" is looked up.
+    Nothing is unpickled but tensors and plain containers; what lies in nested dictionaries has a
+    dotted name.
 
     Raises `InputError` for an unknown depth, a failed or wrong download, a file that is missing or not a state dict.
     """
     if source == "imagenet":
         if depth not in IMAGENET:
             depths = ", ".join(map(str, IMAGENET))
-            raise InputError(f"--weights imagenet: none for --depth {depth}, only for {depths}; or take --norm group")
+            raise InputError(f"weights imagenet: none for depth {depth}, only for {depths}; norm group needs none")
         source = IMAGENET[depth]
     if source.startswith(("http://", "https://")):
         path = download(source, cache or Path(torch.hub.get_dir(), "checkpoints"))
@@ -104,25 +105,23 @@ def download(url: str, folder: Path) -> Path:
         torch.hub.download_url_to_file(url, str(path), digits and digits[1], progress=sys.stderr.isatty())
     except RuntimeError:
         raise InputError(
-            f"{url}: what came has not the SHA-256 of its name and was not kept; try again, or give --weights FILE"
+            f"{url}: what came has not the SHA-256 of its name and was not kept; try again, or give the file itself"
         ) from None
     except (OSError, HTTPException, ValueError) as error:  # no network, no such file there, a full disk, no such URL
-        raise InputError(f"{url}: {error}; download it elsewhere and give --weights FILE") from None
+        raise InputError(f"{url}: {error}; download it elsewhere and give the file") from None
     return path
 
 
-def _read_file(path: Path) -> dict[str, Tensor]:
+def _read_file(path: Path) -> dict[str, object]:
     if not path.is_file():
-        raise InputError(f"--weights {path}: no such file")
+        raise InputError(f"weights {path}: no such file")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # the unpickler's exceptions are many, and its messages advise to trust the file
-        raise InputError(f"--weights {path}: not a whole file of tensors; {WRITE_ONE}") from None
-    for key in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(f"--weights {path}: holds no state dict; {WRITE_ONE}")
-    return content
+        raise InputError(f"weights {path}: not a whole file of tensors; {WRITE_ONE}") from None
+    entries = flat(content) if isinstance(content, dict) else {}
+    if not any(isinstance(value, Tensor) for value in entries.values()):
+        raise InputError(f"weights {path}: holds no state dict; {WRITE_ONE}")
+    return entries

@@ -29,6 +29,11 @@ class Budget:
         if config.minutes is None:
             self.total = config.steps or math.ceil(config.epochs * steps_per_epoch)
 
+    @property
+    def finished(self) -> bool:
+        """Whether no step is left."""
+        return self.total is not None and self.done >= self.total
+
     def tick(self) -> None:
         """Count a finished step."""
         self.done += 1
@@ -40,6 +45,12 @@ class Budget:
             validating = 0.5 * self.validation_images * step_seconds / self.config.batch_size
             left = 60 * self.config.minutes - (now - self.started) - validating
             self.total = self.done + max(0, int(left / step_seconds))
+
+
+def validation_steps(config: TrainingConfig, total: int) -> list[int]:
+    """The steps, counted from 1, after which a run of `total` steps is validated: evenly, the last one among them."""
+    count = config.validations
+    return sorted({max(1, round(total * number / count)) for number in range(1, count + 1)})
 
 
 def learning_rate(config: TrainingConfig, step: int, total: int | None) -> float:

@@ -1,13 +1,15 @@
-"""Anchors: the fixed boxes, one area a level and several shapes a cell, that the RPN judges and moves (figure 8).
+"""Anchors: the fixed boxes of several areas and shapes that the RPN judges and moves (figure 8).
 
-L levels, A anchors per cell (one a ratio), level l of Hl x Wl cells; cell (y, x) is centred at (y, x) times the stride.
-cell anchors (A, 4) lie around the origin; a level's anchors are (Hl * Wl * A, 4), in the order y, x, ratio.
+L levels, A anchors a cell (areas times ratios), level l of Hl x Wl cells; cell (y, x) is centred at (y, x) times the
+stride. Cell anchors (A, 4) lie around the origin; those of a level are (Hl * Wl * A, 4), in the order y, x, area,
+ratio.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -54,6 +56,50 @@ def grid_anchors(cell: Tensor, grid_size: tuple[int, int], stride: tuple[float, 
     return (centers[:, :, None] + cell).reshape(-1, 4)
 
 
+@dataclass(frozen=True)
+class Anchors:
+    """The anchors of a network: L strides in pixels, the areas in square pixels of each level, ratios height : width.
+
+    A pyramid has one area a level (Lin et al. 2017, 4.1); a single map has all of them (Ren et al. 2015, 3.1.1).
+    `rounded` and `strides_measured` are torchvision's ways: corners in whole pixels, and strides taken as image side //
+    level side, which are other than `strides` where a side is no multiple of them.
+    Raises ValueError where areas and strides differ in number, or levels in their number of areas.
+    """
+
+    strides: tuple[int, ...] = STRIDES
+    areas: tuple[tuple[float, ...], ...] = tuple((area,) for area in AREAS)
+    ratios: tuple[float, ...] = RATIOS
+    rounded: bool = False
+    strides_measured: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.areas) != len(self.strides):
+            raise ValueError(f"areas and strides must be as many, got {len(self.areas)} and {len(self.strides)}")
+        if len(set(map(len, self.areas))) > 1:
+            raise ValueError(f"areas must be as many on every level, got {self.areas}")
+
+    @property
+    def per_cell(self) -> int:
+        """A, the same on every level, since one head serves them all."""
+        return len(self.areas[0]) * len(self.ratios)
+
+    def of_grids(
+        self,
+        image_size: tuple[int, int],
+        grid_sizes: Sequence[tuple[int, int]],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> list[Tensor]:
+        """Anchors (Hl * Wl * A, 4) of levels of these grid sizes (Hl, Wl), for an image of (H, W) pixels."""
+        kind = {"dtype": dtype, "device": device, "rounded": self.rounded}
+        levels = []
+        for grid, areas, stride in zip(grid_sizes, self.areas, self.strides, strict=True):
+            cell = torch.cat([cell_anchors(area, self.ratios, **kind) for area in areas])  # (A, 4)
+            measured = image_size[0] // grid[0], image_size[1] // grid[1]
+            levels.append(grid_anchors(cell, grid, measured if self.strides_measured else (stride, stride)))
+        return levels
+
+
 def pyramid_anchors(
     image_size: tuple[int, int],
     areas: Sequence[float] = AREAS,
@@ -70,12 +116,6 @@ def pyramid_anchors(
     the defaults 306,900 anchors of 15 kinds on 1280 x 960 (section 3.3). Anchors may reach over the image's edge: they
     are not clipped. Raises ValueError where areas and strides differ in number, or for what `cell_anchors` refuses.
     """
-    if len(areas) != len(strides):
-        raise ValueError(f"areas and strides must be as many, got {len(areas)} and {len(strides)}")
-    height, width = image_size
-    levels = []
-    for area, stride in zip(areas, strides):
-        cell = cell_anchors(area, ratios, dtype=dtype, device=device, rounded=rounded)
-        grid_size = (math.ceil(height / stride), math.ceil(width / stride))
-        levels.append(grid_anchors(cell, grid_size, (stride, stride)))
-    return levels
+    anchors = Anchors(tuple(strides), tuple((area,) for area in areas), tuple(ratios), rounded)
+    grids = [(math.ceil(image_size[0] / stride), math.ceil(image_size[1] / stride)) for stride in strides]
+    return anchors.of_grids(image_size, grids, dtype, device)

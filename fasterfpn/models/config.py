@@ -10,10 +10,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from fasterfpn.errors import InputError
-from fasterfpn.geometry.anchors import AREAS, RATIOS
+from fasterfpn.geometry.anchors import AREAS, RATIOS, Anchors
+from fasterfpn.models.levels import Levels
 
 Norm = Literal["frozen_batch", "batch", "group"]
 Architecture = Literal["fpn", "fpn-without-top-down", "conv4"]
@@ -111,7 +112,8 @@ class RpnConfig:
     rpn_loc_weight: float = 1.0
     """lambda of eq. 3."""
     rpn_pre_nms_train: int = 2000
-    """Best-scored anchors a level that reach NMS in training (torchvision)."""
+    """Best-scored anchors that reach NMS in training, for each anchor area of a level: on a pyramid, so many a level
+    (torchvision); on conv4, whose one map has all five areas, five times as many, so that it proposes as much."""
     rpn_pre_nms_test: int = 1000
     """The same when detecting."""
     rpn_keep_train: int = 2000
@@ -189,45 +191,51 @@ class DetectorConfig:
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     rpn: RpnConfig = field(default_factory=RpnConfig)
     box: BoxHeadConfig = field(default_factory=BoxHeadConfig)
-    torchvision_compat: bool = False
-    """Use torchvision's arithmetic wherever it differs: see `effective`. For weights trained there."""
 
     def __post_init__(self) -> None:
-        deepest = 4 if self.architecture == "conv4" else 5
-        _require(self.backbone.frozen_stages <= deepest, f"{self.architecture}: frozen_stages must be in 0..{deepest}")
-        _require(
-            self.architecture == "fpn" or not self.torchvision_compat,
-            f"torchvision_compat: torchvision has no detector like {self.architecture}",
+        stages = 4 if self.architecture == "conv4" else 5  # conv5 of conv4 belongs to the box head
+        _require(self.backbone.frozen_stages <= stages, f"{self.architecture}: frozen_stages must be in 0..{stages}")
+
+    @classmethod
+    def torchvision(cls, **changes: Any) -> DetectorConfig:
+        """The configuration of torchvision's `fasterrcnn_resnet50_fpn`, with `changes` by the fields' own names.
+
+        `DetectorConfig.torchvision(depth=18, max_detections=300)` is torchvision's in all but these two. Its released
+        COCO weights want `norm_eps=0.0`. Raises TypeError for a name that no part has.
+        """
+        values = TORCHVISION | changes
+        parts = {part.name: part.default_factory for part in dataclasses.fields(cls) if part.name != "architecture"}
+        names = {name: {each.name for each in dataclasses.fields(part)} for name, part in parts.items()}
+        if unknown := values.keys() - set().union(*names.values()):
+            raise TypeError(f"DetectorConfig.torchvision: no field named {', '.join(sorted(unknown))}")
+        return cls(
+            **{name: part(**{k: values[k] for k in names[name] & values.keys()}) for name, part in parts.items()}
         )
 
-    def effective(self) -> DetectorConfig:
-        """This configuration, or with `torchvision_compat` the same with torchvision's arithmetic in place of the
-        paper's."""
-        if not self.torchvision_compat:
-            return self
-        change = dataclasses.replace
-        return change(
-            self,
-            image=change(self.image, pad_multiple=32),
-            scale=change(self.scale, anchors_rounded=True, anchor_strides_measured=True),
-            rpn=change(
-                self.rpn,
-                rpn_beta=1 / 9,
-                rpn_every_tie=True,
-                rpn_pre_nms_train=2000,
-                rpn_pre_nms_test=1000,
-                rpn_keep_train=2000,
-                rpn_keep_test=1000,
-                rpn_nms_iou=0.7,
-                rpn_min_side=1e-3,
-            ),
-            box=change(
-                self.box,
-                box_beta=1 / 9,
-                box_weights=(10.0, 10.0, 5.0, 5.0),
-                score_threshold=0.05,
-                detection_nms_iou=0.5,
-                detection_min_side=1e-2,
-                max_detections=100,
-            ),
+    def levels(self) -> Levels:
+        """The feature maps of this architecture."""
+        make = Levels.single if self.architecture == "conv4" else Levels.pyramid
+        return make(self.scale.anchor_areas)
+
+    def anchors(self) -> Anchors:
+        """The anchors on these maps."""
+        levels, scale = self.levels(), self.scale
+        return Anchors(
+            levels.strides, levels.areas, scale.anchor_ratios, scale.anchors_rounded, scale.anchor_strides_measured
         )
+
+
+# torchvision's values where they differ from the defaults above, which are the paper's.
+TORCHVISION = {
+    "image_min_side": 800,
+    "image_max_side": 1333,
+    "pad_multiple": 32,
+    "depth": 50,
+    "frozen_stages": 2,
+    "anchors_rounded": True,
+    "anchor_strides_measured": True,
+    "rpn_every_tie": True,
+    "rpn_beta": 1 / 9,
+    "box_weights": (10.0, 10.0, 5.0, 5.0),
+    "box_beta": 1 / 9,
+}

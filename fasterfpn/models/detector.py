@@ -1,109 +1,128 @@
-"""The multiscale defect detection network (fig. 4), and the single-scale one: the wiring of parts, and nothing else.
+"""The multiscale defect detection network (fig. 4), and the single-scale one: three stages, wired once.
 
 N images (3, Hi, Wi) in 0..1; targets {"boxes": (Gi, 4), "labels": (Gi,) int64 in 1..K}; results add "scores".
+L levels, R anchors an image, Pi proposals of image i.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from fasterfpn.geometry import clip_boxes
-from fasterfpn.geometry.anchors import STRIDES
 from fasterfpn.models.box_head import BoxHead, Conv5, TwoLayers
+from fasterfpn.models.checks import check_images, check_targets, checked_classes
 from fasterfpn.models.config import DetectorConfig
-from fasterfpn.models.fpn import FPN
-from fasterfpn.models.images import prepare_images
+from fasterfpn.models.fpn import FPN, LastStage
+from fasterfpn.models.images import ImageBatch, prepare_images
 from fasterfpn.models.resnet import ResNet
-from fasterfpn.models.rpn import RPN
+from fasterfpn.models.rpn import RPN, check_finite
+from fasterfpn.types import Detections, Target
 
-Target = dict[str, Tensor]
+
+@dataclass(frozen=True)
+class Regions:
+    """What the first two stages give of a batch: the maps, the RPN's outputs on them, and where objects may be."""
+
+    pyramid: list[Tensor]
+    """L maps (N, C, Hl, Wl)."""
+    logits: list[Tensor]
+    """L times (N, Hl Wl A)."""
+    deltas: list[Tensor]
+    """L times (N, Hl Wl A, 4)."""
+    anchors: list[Tensor]
+    """L times (Hl Wl A, 4)."""
+    proposals: list[Tensor]
+    """N times (Pi, 4), in pixels of the resized image, without gradient."""
 
 
 class Detector(nn.Module):
-    """Faster R-CNN on a feature pyramid, or on C4. `generator` draws the training samples: seed it to repeat a run."""
+    """Faster R-CNN on a feature pyramid, or on C4. `generator` draws the training samples: seed it to repeat a run.
+
+    Raises `ValueError` for class names that are none: see `checked_classes`.
+    """
 
     def __init__(self, config: DetectorConfig, classes: Sequence[str]) -> None:
         super().__init__()
-        if len(classes) == 0:
-            raise ValueError("classes: at least one name is needed")
         self.config = config
-        self.classes = tuple(classes)
+        self.classes = checked_classes(classes)
         self.generator = torch.Generator()
-        effective = config.effective()
-        self.image_config = effective.image
-        if config.architecture == "conv4":
-            self.backbone = ResNet(effective.backbone, stages=3)
-            self.fpn = None
-            channels, strides = self.backbone.channels[-1], STRIDES[2:3]
+        levels = config.levels()
+        if config.architecture == "conv4":  # Ren et al. on C4: the backbone's last stage stands behind the pooling
+            self.backbone = ResNet(config.backbone, stages=3)
+            self.fpn, channels = LastStage(), self.backbone.channels[-1]
         else:
-            self.backbone = ResNet(effective.backbone)
-            channels, strides = effective.backbone.pyramid_channels, STRIDES
+            self.backbone = ResNet(config.backbone)
+            channels = config.backbone.pyramid_channels
             self.fpn = FPN(self.backbone.channels, channels, top_down=config.architecture == "fpn")
-        self.rpn = RPN(channels, effective.rpn, effective.scale, strides)
-        body = Conv5(effective.backbone) if self.fpn is None else TwoLayers(channels, effective.box)
-        pooled = strides[:4]  # P2..P5: P6 serves the RPN alone (fig. 9b)
-        self.box_head = BoxHead(body, len(self.classes), effective.box, pooled, effective.scale.canonical_size)
+        self.rpn = RPN(channels, config.rpn, config.anchors())
+        body = Conv5(config.backbone) if config.architecture == "conv4" else TwoLayers(channels, config.box)
+        pooled = levels.strides[: levels.pooled]
+        self.box_head = BoxHead(body, len(self.classes), config.box, pooled, config.scale.canonical_size)
         self.to(memory_format=torch.channels_last)
 
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[Target] | None = None
-    ) -> dict[str, Tensor] | list[Target]:
-        """In training mode the losses of the paper's fig. 10; otherwise one result an image, in its own pixels.
+    ) -> dict[str, Tensor] | list[Detections]:
+        """In training mode the losses of the paper's fig. 10; otherwise what is found in each image, in its own pixels.
 
-        images: float (3, Hi, Wi) in 0..1, sizes may differ. targets: needed in training. Raises `ValueError` naming
-        the argument for wrong shapes, types or labels, `FloatingPointError` where the outputs are no longer finite.
+        images: float (3, Hi, Wi) in 0..1, sizes may differ, of the weights' type and on their device; or a batch
+        (N, 3, H, W). targets: needed in training, ignored otherwise. Detections come best first, boxes within the
+        image. Raises `ValueError` naming the argument for wrong shapes, types, values or labels, `FloatingPointError`
+        where the RPN's outputs are not finite.
         """
-        if not self.training:
-            return self.detect(images)
-        if targets is None:
+        check_images(images, like=next(self.rpn.parameters()))
+        if self.training and targets is None:
             raise ValueError("targets: needed in training mode; call eval() to detect")
-        batch = prepare_images(images, self.image_config)
-        check_targets(targets, len(images), len(self.classes))
-        truth = [batch.to_batch(target["boxes"], index) for index, target in enumerate(targets)]
+        if self.training:
+            check_targets(targets, len(images), len(self.classes))
+        batch = prepare_images(images, self.config.image)
+        regions = self.propose(batch)
+        return self.losses(regions, batch, targets) if self.training else self.detections(regions, batch)
+
+    def network(self, pixels: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Everything dense: a batch (N, 3, H, W) -> L maps, their logits and deltas, as `Regions` holds them.
+
+        Tensors in, tensors out, and nothing in it depends on their values, so that `torch.compile(fullgraph=True)` and
+        `torch.export` can take it.
+        """
+        features = self.backbone(pixels)  # [C2, ..., C5], strides 4 to 32 (Table 1)
+        pyramid = self.fpn(features)  # [P2, ..., P6], strides 4 to 64 (fig. 6); [C4] for the single-scale network
+        logits, deltas = self.rpn.head(pyramid)  # one score and four deltas an anchor (fig. 7)
+        return pyramid, logits, deltas
+
+    def propose(self, batch: ImageBatch) -> Regions:
+        """Stages 1 and 2, the same in training, detection and saliency: the maps, and the proposals on them."""
+        pyramid, logits, deltas = self.network(batch.pixels)
+        check_finite(logits, deltas)
+        anchors = self.rpn.anchors_of(pyramid, batch.pixels.shape[-2:])
+        return Regions(pyramid, logits, deltas, anchors, self.rpn.propose(logits, deltas, anchors, batch.sizes))
+
+    def losses(self, regions: Regions, batch: ImageBatch, targets: Sequence[Target]) -> dict[str, Tensor]:
+        """The four losses and their sum (fig. 10): each head's targets are assigned first, then compared with."""
+        truth = [batch.to_batch(target["boxes"].to(batch.pixels), index) for index, target in enumerate(targets)]
         labels = [target["labels"] for target in targets]
 
-        pyramid = self.levels(batch.pixels)
-        proposals, losses = self.rpn(pyramid, batch, truth, self.generator)
-        losses |= self.box_head.loss(pyramid, proposals, truth, labels, self.generator)
+        # Stage 2: which anchors are objects, and where the objects are from there.
+        anchor_targets = self.rpn.assign_targets(regions.anchors, truth, batch.sizes, self.generator)
+        losses = self.rpn.loss(regions.logits, regions.deltas, anchor_targets)
+        # Stage 3: a sample of the proposals is pooled, classified and refined.
+        box_targets = self.box_head.assign_targets(regions.proposals, truth, labels, self.generator)
+        logits, deltas = self.box_head(regions.pyramid, box_targets.proposals)
+        losses |= self.box_head.loss(logits, deltas, box_targets)
         return losses | {"total_loss": torch.stack(list(losses.values())).sum()}
 
-    def levels(self, pixels: Tensor) -> list[Tensor]:
-        """What RPN and box head look at: [P2, ..., P6], or [C4] alone."""
-        features = self.backbone(pixels)
-        return features[-1:] if self.fpn is None else self.fpn(features)
-
-    def detect(self, images: Sequence[Tensor]) -> list[Target]:
-        """{"boxes" (D, 4), "labels" (D,), "scores" (D,)} an image, best first, boxes within the image."""
-        batch = prepare_images(images, self.image_config)
-        pyramid = self.levels(batch.pixels)
-        proposals, _ = self.rpn(pyramid, batch, None, self.generator)
-        results = self.box_head.detect(pyramid, proposals, batch.sizes)
-        for index, (result, size) in enumerate(zip(results, batch.originals, strict=True)):
-            result["boxes"] = clip_boxes(batch.to_original(result["boxes"], index), size)
+    def detections(self, regions: Regions, batch: ImageBatch) -> list[Detections]:
+        """Stage 3 on all proposals, and the boxes back in the pixels of the images as they were passed in."""
+        logits, deltas = self.box_head(regions.pyramid, regions.proposals)
+        results = []
+        for index, kept in enumerate(self.box_head.decode(logits, deltas, regions.proposals, batch.sizes)):
+            boxes = clip_boxes(batch.to_original(kept.boxes, index), batch.originals[index])
+            results.append({"boxes": boxes, "labels": kept.labels, "scores": kept.scores})
         return results
-
-
-def check_targets(targets: Sequence[Target], images: int, classes: int) -> None:
-    """Raise `ValueError` unless each image has a target: float (G, 4) boxes, x1 < x2, y1 < y2, labels in 1..classes."""
-    if len(targets) != images:
-        raise ValueError(f"targets: {len(targets)} for {images} images")
-    for index, target in enumerate(targets):
-        if missing := {"boxes", "labels"} - target.keys():
-            raise ValueError(f"targets[{index}]: {sorted(missing)} missing")
-        boxes, labels = target["boxes"], target["labels"]
-        if boxes.dim() != 2 or boxes.shape[1] != 4 or not boxes.is_floating_point():
-            raise ValueError(f"targets[{index}]['boxes']: want float (G, 4), got {boxes.dtype} {tuple(boxes.shape)}")
-        if labels.shape != boxes.shape[:1] or labels.dtype != torch.int64:
-            raise ValueError(
-                f"targets[{index}]['labels']: want int64 ({len(boxes)},), got {labels.dtype} {tuple(labels.shape)}"
-            )
-        if not bool(boxes.isfinite().all()) or not bool((boxes[:, 2:] > boxes[:, :2]).all()):
-            raise ValueError(f"targets[{index}]['boxes']: want finite corners with x1 < x2 and y1 < y2")
-        if len(labels) and not 1 <= int(labels.min()) <= int(labels.max()) <= classes:
-            raise ValueError(f"targets[{index}]['labels']: want 1..{classes}")
 
 
 def build_detector(config: DetectorConfig, classes: Sequence[str], seed: int = 0) -> Detector:

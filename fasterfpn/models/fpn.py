@@ -28,11 +28,21 @@ class FPN(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """[C2, ..., C5] -> [P2, ..., P6]."""
+        # 1x1 laterals bring every stage to C channels.
         merged = [lateral(feature) for lateral, feature in zip(self.laterals, features, strict=True)]
+        # From the coarsest down, each level adds the one above at twice its size: (N, C, Hk, Wk).
         for level in reversed(range(len(merged) - 1)) if self.top_down else ():
             merged[level] = merged[level] + F.interpolate(
                 merged[level + 1], size=merged[level].shape[-2:], mode="nearest"
             )
+        # A 3x3 convolution reduces the aliasing of the upsampling (Lin et al. sec. 3).
         pyramid = [output(feature) for output, feature in zip(self.outputs, merged, strict=True)]
         p6 = F.max_pool2d(pyramid[-1], kernel_size=1, stride=2)  # a window of one cell: subsampling
         return [*pyramid, p6]
+
+
+class LastStage(nn.Module):
+    """What stands in the pyramid's place where there is none: the last stage's map alone, [.., C4] -> [C4]."""
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        return features[-1:]

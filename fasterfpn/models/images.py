@@ -19,8 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fasterfpn.models.config import ImageConfig
-
-Size = tuple[int, int]
+from fasterfpn.types import Size
 
 
 @dataclass(frozen=True)
@@ -51,23 +50,20 @@ def network_size(size: Size, config: ImageConfig) -> Size:
 
 
 def prepare_images(images: Sequence[Tensor], config: ImageConfig) -> ImageBatch:
-    """Resize (bilinear, antialiased), normalise and pad. Raises `ValueError` where an image is not float (3, H, W)."""
-    if len(images) == 0:
-        raise ValueError("images: at least one is needed")
-    resized, originals = [], []
-    for image in images:
-        if image.dim() != 3 or image.shape[0] != 3 or image.numel() == 0 or not image.is_floating_point():
-            raise ValueError(f"images: want float (3, H, W) in 0..1, got {image.dtype} {tuple(image.shape)}")
-        originals.append((image.shape[1], image.shape[2]))
-        size = network_size(originals[-1], config)
-        if size != originals[-1]:
+    """Resize (bilinear, antialiased), normalise and pad images that `check_images` accepts."""
+    # 1. Resize each image so that its shorter side is `image_min_side` (sec. 4.1): (3, Hi, Wi) -> (3, hi, wi).
+    resized, originals = [], [(image.shape[1], image.shape[2]) for image in images]
+    sizes = [network_size(size, config) for size in originals]
+    for image, size, original in zip(images, sizes, originals, strict=True):
+        if size != original:
             image = F.interpolate(image[None], size=size, mode="bilinear", antialias=True, align_corners=False)[0]
         resized.append(image)
-    sizes = [(image.shape[1], image.shape[2]) for image in resized]
+    # 2. A batch (N, 3, H, W) of zeros that holds the largest height and the largest width.
     height, width = (_round_up(max(side), config.pad_multiple) for side in zip(*sizes, strict=True))
     pixels = resized[0].new_zeros(len(resized), 3, height, width)
+    # 3. Normalise each image into its upper left corner.
     mean, std = (pixels.new_tensor(value)[:, None, None] for value in (config.image_mean, config.image_std))
-    for index, image in enumerate(resized):  # by index: a slice of its own takes part in gradients, an iterator's not
+    for index, image in enumerate(resized):  # by index: such a slice takes part in gradients, an iterator's does not
         pixels[index, :, : image.shape[1], : image.shape[2]] = (image - mean) / std
     # Channels last: what the convolutions (oneDNN, cuDNN) and the RoI pooling kernel are fastest with.
     return ImageBatch(pixels.contiguous(memory_format=torch.channels_last), sizes, originals)

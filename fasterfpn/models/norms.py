@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from fasterfpn.errors import InputError
 from fasterfpn.models.config import Norm
 
 
@@ -32,12 +33,24 @@ class FrozenBatchNorm(nn.Module):
         return x * scale[:, None, None].to(x.dtype) + shift[:, None, None].to(x.dtype)
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """`nn.BatchNorm2d` that says what to do where one value a channel leaves nothing to average over in training."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            raise InputError(
+                f"batch norm: maps of shape {tuple(x.shape)} have one value a channel, which has no variance to train "
+                "with; take more images a step, larger images, or group norm"
+            )
+        return super().forward(x)
+
+
 def norm_layer(norm: Norm, channels: int, eps: float) -> nn.Module:
     """The layer of that name. Group norm has 32 groups (Wu and He 2018), fewer where 32 does not divide `channels`."""
     if norm == "frozen_batch":
         return FrozenBatchNorm(channels, eps)
     if norm == "batch":
-        return nn.BatchNorm2d(channels, eps)
+        return BatchNorm(channels, eps)
     if norm == "group":
         return nn.GroupNorm(math.gcd(32, channels), channels, eps)
     raise ValueError(f"norm must be frozen_batch, batch or group, not {norm!r}")

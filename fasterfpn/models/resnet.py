@@ -19,13 +19,11 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(
-        self, inputs: int, width: int, stride: int, config: BackboneConfig, conv3x3: type[nn.Conv2d] = nn.Conv2d
-    ) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, config: BackboneConfig) -> None:
         super().__init__()
-        self.conv1 = conv3x3(inputs, width, 3, stride, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
         self.bn1 = norm_layer(config.norm, width, config.norm_eps)
-        self.conv2 = conv3x3(width, width, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = norm_layer(config.norm, width, config.norm_eps)
         self.downsample = _shortcut(inputs, width, stride, config)
 
@@ -43,14 +41,12 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(
-        self, inputs: int, width: int, stride: int, config: BackboneConfig, conv3x3: type[nn.Conv2d] = nn.Conv2d
-    ) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, config: BackboneConfig) -> None:
         super().__init__()
         outputs = width * self.expansion
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
         self.bn1 = norm_layer(config.norm, width, config.norm_eps)
-        self.conv2 = conv3x3(width, width, 3, stride, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
         self.bn2 = norm_layer(config.norm, width, config.norm_eps)
         self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
         self.bn3 = norm_layer(config.norm, outputs, config.norm_eps)
@@ -89,18 +85,15 @@ def stage_channels(config: BackboneConfig) -> list[int]:
     return [config.width * 2**stage * block.expansion for stage in range(4)]
 
 
-def residual_stage(config: BackboneConfig, stage: int, conv3x3: type[nn.Conv2d] = nn.Conv2d) -> nn.Sequential:
-    """conv2_x (stage 0) to conv5_x (stage 3), not initialised: from stage 1 on, the first block halves the map.
-
-    `conv3x3` is the class of the 3x3 convolutions.
-    """
+def residual_stage(config: BackboneConfig, stage: int) -> nn.Sequential:
+    """conv2_x (stage 0) to conv5_x (stage 3), not initialised: from stage 1 on, the first block halves the map."""
     block, counts = STAGES[config.depth]
     channels = stage_channels(config)
     inputs = channels[stage - 1] if stage > 0 else config.width
     layers = []
     for index in range(counts[stage]):
         stride = 2 if stage > 0 and index == 0 else 1
-        layers.append(block(inputs, config.width * 2**stage, stride, config, conv3x3))
+        layers.append(block(inputs, config.width * 2**stage, stride, config))
         inputs = channels[stage]
     return nn.Sequential(*layers)
 

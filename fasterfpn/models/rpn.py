@@ -7,7 +7,7 @@ ratio; proposals (Pi, 4), one tensor an image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,18 +15,17 @@ from torch.nn import functional as F
 
 from fasterfpn import ops
 from fasterfpn.geometry import (
-    cell_anchors,
+    Anchors,
     clip_boxes,
     decode_boxes,
     encode_boxes,
-    grid_anchors,
     large_enough,
-    match_anchors,
+    match_boxes,
     sample_balanced,
 )
-from fasterfpn.models.config import RpnConfig, ScaleConfig
-from fasterfpn.models.images import ImageBatch, Size
+from fasterfpn.models.config import RpnConfig
 from fasterfpn.models.losses import rpn_losses
+from fasterfpn.types import Size
 
 
 class RPNHead(nn.Module):
@@ -53,116 +52,124 @@ class RPNHead(nn.Module):
         return logits, deltas
 
 
+@dataclass(frozen=True)
+class AnchorTargets:
+    """What S sampled anchors of a batch should say, P of them objects; they are numbered image by image, 0..N R - 1."""
+
+    sampled: Tensor
+    """(S,) int64: numbers of the sampled anchors."""
+    labels: Tensor
+    """(S,) int64: 1 object, 0 background."""
+    objects: Tensor
+    """(P,) int64: numbers of the objects among them."""
+    deltas: Tensor
+    """(P, 4): what leads from each of these to its ground truth (eq. 4)."""
+
+
 class RPN(nn.Module):
-    """Head, anchors, loss and proposals, on levels of these strides.
+    """The head, and what its scores and deltas mean: proposals, and the losses."""
 
-    One of `anchor_areas` a level, as on a pyramid; on a single level all of them (Ren et al. 3.1.1).
-    """
-
-    def __init__(self, channels: int, config: RpnConfig, scale: ScaleConfig, strides: Sequence[int]) -> None:
+    def __init__(self, channels: int, config: RpnConfig, anchors: Anchors) -> None:
         super().__init__()
         self.config = config
-        self.scale = scale
-        self.strides = tuple(strides)
-        areas = scale.anchor_areas
-        self.areas = [areas] if len(self.strides) == 1 else [(area,) for area in areas]
-        self.head = RPNHead(channels, len(self.areas[0]) * len(scale.anchor_ratios))
+        self.anchors = anchors
+        self.head = RPNHead(channels, anchors.per_cell)
 
-    def forward(
-        self, pyramid: list[Tensor], batch: ImageBatch, truth: list[Tensor] | None, generator: torch.Generator
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """`truth`: ground-truth boxes (Gi, 4) of each image, or None when detecting.
-
-        Returns proposals and, in training, losses.
-        """
-        logits, deltas = self.head(pyramid)
-        anchors = self.anchors(pyramid, batch.pixels.shape[-2:])
-        proposals = self.propose(logits, deltas, anchors, batch.sizes)
-        if truth is None:
-            return proposals, {}
-        everywhere = torch.cat(logits, 1), torch.cat(deltas, 1), torch.cat(anchors)
-        return proposals, self.loss(*everywhere, truth, batch.sizes, generator)
-
-    def anchors(self, pyramid: list[Tensor], image_size: Size) -> list[Tensor]:
-        """Anchors (Hl Wl A, 4) of each level for features of these sizes."""
-        levels = []
-        for feature, areas, stride in zip(pyramid, self.areas, self.strides, strict=True):
-            grid = feature.shape[-2:]
-            strides = (stride, stride)
-            if self.scale.anchor_strides_measured:
-                strides = (image_size[0] // grid[0], image_size[1] // grid[1])
-            # Boxes keep float32 (float64) precision under autocast too.
-            dtype = torch.promote_types(feature.dtype, torch.float32)
-            kind = {"dtype": dtype, "device": feature.device, "rounded": self.scale.anchors_rounded}
-            cell = torch.cat([cell_anchors(area, self.scale.anchor_ratios, **kind) for area in areas])
-            levels.append(grid_anchors(cell, grid, strides))
-        return levels
+    def anchors_of(self, pyramid: list[Tensor], image_size: Size) -> list[Tensor]:
+        """Anchors (Hl Wl A, 4) of each map, for a batch of (H, W) pixels; in float32 at least, under autocast too."""
+        dtype = torch.promote_types(pyramid[0].dtype, torch.float32)
+        return self.anchors.of_grids(image_size, [feature.shape[-2:] for feature in pyramid], dtype, pyramid[0].device)
 
     @torch.no_grad()
     def propose(
         self, logits: list[Tensor], deltas: list[Tensor], anchors: list[Tensor], sizes: list[Size]
     ) -> list[Tensor]:
-        """Decode the best-scored anchors of each level, clip, NMS per image and level, keep the best of all levels.
+        """Where objects may be: the best-scored boxes (Pi, 4) of each image, best first (Ren et al. 3.1).
 
-        Anchors centred in padding propose nothing. Raises `FloatingPointError` where a logit or delta among them is not
-        finite: training has diverged.
+        logits L times (N, Hl Wl A), deltas L times (N, Hl Wl A, 4), anchors L times (Hl Wl A, 4), sizes (h, w) of the N
+        images without padding. Logits and deltas must be finite (`check_finite`). Anchors centred in padding propose
+        nothing; boxes with a side below `rpn_min_side` are dropped; Pi may be 0.
         """
         config = self.config
-        count = config.rpn_pre_nms_train if self.training else config.rpn_pre_nms_test
+        each = config.rpn_pre_nms_train if self.training else config.rpn_pre_nms_test
+        most = config.rpn_keep_train if self.training else config.rpn_keep_test
         scores, boxes, segments = [], [], []
         for level, (logit, delta, anchor) in enumerate(zip(logits, deltas, anchors, strict=True)):
+            # 1. Anchors centred in the padding of a smaller image are out: (N, Rl).
             inside = torch.stack([_centred_inside(anchor, size) for size in sizes])
             logit = logit.masked_fill(~inside, -torch.inf)
+            # 2. The best k of the level's Rl anchors, k for each of its areas (torchvision): (N, k).
+            count = each * len(self.anchors.areas[level])
             best, index = logit.topk(min(count, logit.shape[1]), dim=1)
+            # 3. Their boxes by eq. 1: (N, k, 4).
             delta = delta.gather(1, index[..., None].expand(-1, -1, 4))
-            scores.append(best)
             boxes.append(decode_boxes(delta, anchor[index]))
+            scores.append(best)
+            # 4. A number for each image and level: NMS compares boxes of the same number only.
             image = torch.arange(len(sizes), device=best.device)[:, None]
             segments.append((image * len(logits) + level).expand_as(best))
+        # 5. All levels side by side, (N, sum of k): clip to each image, drop what is degenerate -> (M,) of all images.
         score, box, segment = torch.cat(scores, 1), torch.cat(boxes, 1), torch.cat(segments, 1)
-        if score.isnan().any() or (score == torch.inf).any() or not box.isfinite().all():
-            raise FloatingPointError("the RPN's logits or deltas are not finite")
-        box = torch.stack([clip_boxes(one, size) for one, size in zip(box, sizes, strict=True)])
+        box = torch.stack([clip_boxes(own, size) for own, size in zip(box, sizes, strict=True)])
         usable = large_enough(box, config.rpn_min_side) & score.isfinite()
         score, box, segment = score[usable], box[usable], segment[usable]
-        keep = ops.batched_nms(box, score, segment, config.rpn_nms_iou)  # by descending score
+        # 6. NMS within each image and level (Ren et al. 3.1.3); what remains comes by descending score.
+        keep = ops.batched_nms(box, score, segment, config.rpn_nms_iou)
+        # 7. The best of all levels, image by image (Lin et al. 4.1): N times (Pi, 4).
         image, box = segment[keep] // len(logits), box[keep]
-        most = config.rpn_keep_train if self.training else config.rpn_keep_test
         return [box[image == index][:most] for index in range(len(sizes))]
 
-    def loss(
-        self,
-        logits: Tensor,
-        deltas: Tensor,
-        anchors: Tensor,
-        truth: list[Tensor],
-        sizes: list[Size],
-        generator: torch.Generator,
-    ) -> dict[str, Tensor]:
-        """Eq. 3 on a balanced sample of each image's anchors; the sample is drawn on the CPU from `generator`."""
-        config = self.config
-        sampled_logits, labels, sampled_deltas, targets = [], [], [], []
-        for logit, delta, boxes, size in zip(logits, deltas, truth, sizes, strict=True):
-            inside = _centred_inside(anchors, size).nonzero()[:, 0]  # padding is no background to learn from
-            label, matched = match_anchors(
-                anchors[inside],
+    @torch.no_grad()
+    def assign_targets(
+        self, anchors: list[Tensor], truth: list[Tensor], sizes: list[Size], generator: torch.Generator
+    ) -> AnchorTargets:
+        """Match anchors with the ground truth (Gi, 4) of each image, and sample them (Ren et al. 3.1.2).
+
+        anchors L times (Hl Wl A, 4), sizes (h, w) of the N images without padding. The sample is drawn on the CPU from
+        `generator`. Gi = 0 leaves background alone.
+        """
+        config, everywhere = self.config, torch.cat(anchors)  # (R, 4)
+        sampled, labels, objects, deltas = [], [], [], []
+        for image, (boxes, size) in enumerate(zip(truth, sizes, strict=True)):
+            # 1. Padding is no background to learn from: the anchors in the image, (I,).
+            inside = _centred_inside(everywhere, size).nonzero()[:, 0]
+            # 2. Object from IoU 0.7 on, or as the best for a ground truth; background below 0.3: (I,) in {-1, 0, 1}.
+            label, matched = match_boxes(
+                everywhere[inside],
                 boxes,
                 config.rpn_background_iou,
                 config.rpn_foreground_iou,
                 best_for_each=True,
                 every_tie=config.rpn_every_tie,
             )
+            # 3. A sample, at most half of it objects: an image has hundreds of times more background. (P,), (Q,).
             positive, negative = sample_balanced(label, config.rpn_sample, config.rpn_positive_fraction, generator)
             sample = torch.cat([positive, negative])
-            sampled_logits.append(logit[inside[sample]])
+            # 4. The deltas that lead from each object's anchor to its ground truth (eq. 4): (P, 4).
+            deltas.append(encode_boxes(boxes[matched[positive]], everywhere[inside[positive]]))
             labels.append(label[sample])
-            sampled_deltas.append(delta[inside[positive]])
-            targets.append(encode_boxes(boxes[matched[positive]], anchors[inside[positive]]))
-        label = torch.cat(labels).to(logits.dtype)
+            sampled.append(image * len(everywhere) + inside[sample])
+            objects.append(image * len(everywhere) + inside[positive])
+        return AnchorTargets(*map(torch.cat, (sampled, labels, objects, deltas)))
+
+    def loss(self, logits: list[Tensor], deltas: list[Tensor], targets: AnchorTargets) -> dict[str, Tensor]:
+        """Eq. 3 on the sampled anchors: logits L times (N, Hl Wl A), deltas L times (N, Hl Wl A, 4) -> two scalars."""
+        flat_logits = torch.cat(logits, 1).flatten()  # (N R,)
+        flat_deltas = torch.cat(deltas, 1).flatten(0, 1)  # (N R, 4)
         cls_loss, loc_loss = rpn_losses(
-            torch.cat(sampled_logits), label, torch.cat(sampled_deltas), torch.cat(targets), config.rpn_beta
+            flat_logits[targets.sampled],  # (S,)
+            targets.labels.to(flat_logits.dtype),
+            flat_deltas[targets.objects],  # (P, 4): background has no box to learn
+            targets.deltas,
+            self.config.rpn_beta,
         )
-        return {"rpn_cls_loss": cls_loss, "rpn_loc_loss": config.rpn_loc_weight * loc_loss}
+        return {"rpn_cls_loss": cls_loss, "rpn_loc_loss": self.config.rpn_loc_weight * loc_loss}
+
+
+def check_finite(logits: list[Tensor], deltas: list[Tensor]) -> None:
+    """Raise `FloatingPointError` where an output of the RPN is not finite: training has diverged."""
+    if not torch.stack([output.isfinite().all() for output in (*logits, *deltas)]).all():
+        raise FloatingPointError("the RPN's logits or deltas are not finite")
 
 
 def _centred_inside(anchors: Tensor, size: Size) -> Tensor:

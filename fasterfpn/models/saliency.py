@@ -14,9 +14,12 @@ import torch
 from torch import Tensor
 
 from fasterfpn.geometry import clip_boxes
-from fasterfpn.models.detector import Detector
+from fasterfpn.models.box_head import ImageDetections
+from fasterfpn.models.checks import check_images
+from fasterfpn.models.detector import Detector, Regions
 from fasterfpn.models.images import prepare_images
 from fasterfpn.models.losses import cross_entropy
+from fasterfpn.types import Size
 
 Of = Literal["logit", "loss"]
 
@@ -46,50 +49,55 @@ def saliency(
     classes = len(detector.classes)
     if label is not None and not 1 <= label <= classes:
         raise ValueError(f"label must lie in 1..{classes}, got {label}")
+    check_images([image], like=next(detector.rpn.parameters()))
     was_training = detector.training
     detector.eval()
     try:
         with torch.enable_grad():
+            # 1. The detector's own three stages, with the pixels as the leaf of the graph.
             image = image.detach().clone().requires_grad_()
-            batch = prepare_images([image], detector.image_config)
-            pyramid = detector.levels(batch.pixels)
+            batch = prepare_images([image], detector.config.image)
+            regions = detector.propose(batch)
+            # 2. Which proposals speak, and for which class: chosen without gradient.
             with torch.no_grad():
-                proposals, _ = detector.rpn(pyramid, batch, None, detector.generator)
-                found, label = _speakers(detector, pyramid, proposals, batch.sizes, label, detection)
-            logits, _ = detector.box_head(pyramid, [proposals[0][found["rows"]]])
-            said = logits[:, label] if of == "logit" else cross_entropy(logits, torch.full_like(found["rows"], label))
-            (gradient,) = torch.autograd.grad(said.sum(), image)
+                speakers, label = _speakers(detector, regions, batch.sizes, label, detection)
+            # 3. The class logits of these proposals alone: (D, K + 1).
+            logits, _ = detector.box_head(regions.pyramid, [regions.proposals[0][speakers.rows]])
+            truth = torch.full_like(speakers.rows, label)
+            answer = logits[:, label] if of == "logit" else cross_entropy(logits, truth)
+            # 4. The derivative of their sum by the pixels: (3, H, W).
+            (gradient,) = torch.autograd.grad(answer.sum(), image)
     finally:
         detector.train(was_training)
-    boxes = clip_boxes(batch.to_original(found["boxes"], 0), batch.originals[0])
-    return Saliency(gradient.abs().amax(0), label, boxes, found["scores"])
+    boxes = clip_boxes(batch.to_original(speakers.boxes, 0), batch.originals[0])
+    return Saliency(gradient.abs().amax(0), label, boxes, speakers.scores)
 
 
 def _speakers(
-    detector: Detector,
-    pyramid: list[Tensor],
-    proposals: list[Tensor],
-    sizes: list[tuple[int, int]],
-    label: int | None,
-    detection: int | None,
-) -> tuple[dict[str, Tensor], int]:
-    """The detections in question, with the rows of their proposals, and their class."""
-    logits, deltas = detector.box_head(pyramid, proposals)
-    found = detector.box_head.select(logits, deltas, proposals, sizes)[0]
+    detector: Detector, regions: Regions, sizes: list[Size], label: int | None, detection: int | None
+) -> tuple[ImageDetections, int]:
+    """The detections in question, and their class."""
+    proposals = regions.proposals
+    logits, deltas = detector.box_head(regions.pyramid, proposals)
+    (kept,) = detector.box_head.decode(logits, deltas, proposals, sizes)
     if detection is not None:
-        if not 0 <= detection < len(found["rows"]):
-            raise ValueError(f"detection must lie in 0..{len(found['rows']) - 1}, got {detection}")
-        chosen, label = torch.tensor([detection], device=logits.device), int(found["labels"][detection])
-        return {name: value[chosen] for name, value in found.items()}, label
+        if not 0 <= detection < len(kept.rows):
+            raise ValueError(f"detection must lie in 0..{len(kept.rows) - 1}, got {detection}")
+        return _subset(kept, torch.tensor([detection], device=logits.device)), int(kept.labels[detection])
     scores = logits.softmax(1)
     if label is None:
         best = scores[:, 1:].amax(0) if len(scores) else scores.new_ones(1)
-        label = int(found["labels"][0]) if len(found["labels"]) else int(best.argmax()) + 1
-    mine = found["labels"] == label
-    if mine.any():
-        return {name: value[mine] for name, value in found.items()}, label
+        label = int(kept.labels[0]) if len(kept.labels) else int(best.argmax()) + 1
+    of_class = kept.labels == label
+    if of_class.any():
+        return _subset(kept, of_class), label
+    # Nothing of this class was kept: the likeliest proposal, if there is any.
     row = scores[:, label].topk(min(1, len(scores))).indices
-    return {"boxes": proposals[0][row], "scores": scores[row, label], "rows": row}, label
+    return ImageDetections(proposals[0][row], torch.full_like(row, label), scores[row, label], row), label
+
+
+def _subset(kept: ImageDetections, index: Tensor) -> ImageDetections:
+    return ImageDetections(kept.boxes[index], kept.labels[index], kept.scores[index], kept.rows[index])
 
 
 def concentration(values: Tensor, box: Tensor) -> float:

@@ -2,15 +2,15 @@
 
 A state dict maps names to tensors. Three layouts are understood: a ResNet classifier's (`layer1.0.conv1.weight`,
 `fc.weight`), a whole torchvision Faster R-CNN's (`backbone.body.layer1.0.conv1.weight`, `rpn.head.cls_logits.weight`),
-and the detector's own (`backbone.layer1.0.conv1.weight`, `rpn.head.logits.weight`). Every entry is accounted for:
-taken, or skipped with a reason.
+and the detector's own (`backbone.layer1.0.conv1.weight`, `rpn.head.logits.weight`), each also inside others' wrappers
+(`state_dicts.wrapper_prefix`). Every entry is accounted for: taken, or skipped with a reason.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from fasterfpn.errors import InputError
 from fasterfpn.models.detector import Detector
 from fasterfpn.models.norms import FrozenBatchNorm
+from fasterfpn.models.state_dicts import description, flat, wrapper_prefix
 
 # Our prefix: torchvision's. What follows a prefix is the same on both sides, and so is every shape.
 PREFIXES = {
@@ -51,9 +52,13 @@ class Report:
     """The other entries of the state dict, each with the reason."""
     missing: tuple[str, ...]
     """The detector's entries (under its own names) that kept their values."""
+    prefix: str = ""
+    """What was stripped from the names in front, as a wrapper's."""
 
     def __str__(self) -> str:
         lines = [f"weights: {len(self.taken)} entries taken, {len(self.skipped)} skipped"]
+        if self.prefix:
+            lines.append(f"  {self.prefix!r} stripped from the front of their names")
         names_of: dict[str, list[str]] = {}
         for name, why in self.skipped.items():
             names_of.setdefault(why, []).append(name)
@@ -73,47 +78,63 @@ def _some(names: Sequence[str]) -> str:
     return f"{len(names)} ({', '.join(names[:2])}{', ...' if len(names) > 2 else ''})"
 
 
-def load_torchvision(detector: Detector, state_dict: Mapping[str, Tensor]) -> Report:
+def load_torchvision(detector: Detector, state_dict: Mapping[str, object]) -> Report:
     """Copy into `detector`, in place, every entry of `state_dict` (in one of the module's three layouts) that fits it.
+
+    Nested dictionaries and wrappers' prefixes ("state_dict", "module.") are looked through; where there are several
+    networks in it, the first counts.
 
     An entry is skipped where the detector has no counterpart, where shapes differ (as a predictor's for another number
     of classes do), or where it belongs to another kind of norm: scales of batch norm mean nothing to group norm. Values
-    are converted to the detector's types. torchvision's own COCO weights go with `norm_eps=0` and `torchvision_compat`.
+    are converted to the detector's types. torchvision's own COCO weights go with
+    `DetectorConfig.torchvision(norm_eps=0.0)`.
 
     Raises `InputError`, leaving the detector as it was, where nothing fits, or where frozen norms would not get all of
-    their statistics.
+    their statistics; the message says what network the entries look like.
     """
-    own = detector.state_dict()
-    names = _own_names(state_dict)
-    if detector.fpn is None:  # conv5 of a ResNet lies behind the pooling
-        names = {key: _renamed(name, {"backbone.layer4": "box_head.body.layer4"}) for key, name in names.items()}
+    own, entries = detector.state_dict(), flat(state_dict)
+    # 1. Each entry's name in the detector: without the wrapper's prefix, and from theirs to ours.
+    prefix = wrapper_prefix(entries)
+    inner = {key: key.removeprefix(prefix) for key in entries if key.startswith(prefix)}
+    ours = _own_names(inner.values())
+    names = {key: ours[inner[key]] if key in inner else key for key in entries}
+    conv5 = {"backbone.layer4": "box_head.body.layer4"}  # conv4 has this stage behind the pooling
+    names = {key: _renamed(name, conv5) if _renamed(name, conv5) in own else name for key, name in names.items()}
+    # 2. Take what fits.
     norms = {name: module for name, module in detector.named_modules() if _is_norm(module)}
     # A norm of the state dict keeps running statistics or does not; ours must do likewise.
     with_statistics = {_module(name) for name in names.values() if name.endswith(".running_mean")}
     taken, skipped = {}, {}
-    for key, value in state_dict.items():
+    for key, value in entries.items():
         name = names[key]
         norm = norms.get(_module(name))
-        if norm is not None and isinstance(norm, nn.GroupNorm) == (_module(name) in with_statistics):
+        if key not in inner:
+            skipped[key] = f"outside of {prefix!r}"
+        elif norm is not None and isinstance(norm, nn.GroupNorm) == (_module(name) in with_statistics):
             skipped[key] = f"of another kind of norm than the detector's, {detector.config.backbone.norm}"
-        elif why := _misfit(key, value, own.get(name), len(detector.classes)):
+        elif why := _misfit(inner[key], value, own.get(name), len(detector.classes)):
             skipped[key] = why
         else:
             taken[key] = name
     missing = tuple(name for name in own if name not in set(taken.values()))
+    backbone = detector.config.backbone
+    wanted = f"a ResNet-{backbone.depth} of width {backbone.width}"
     if not taken:
-        raise InputError("weights: not one fits this detector; give --depth and --width as they were trained with")
+        raise InputError(f"weights: none fits this detector, {wanted}; they look like {description(entries)}")
+    # 3. Frozen norms compute nothing of their own: with half of their statistics they would be wrong for good.
     bare = [name for name in missing if isinstance(norms.get(_module(name)), FrozenBatchNorm)]
     if bare:
-        depth = detector.config.backbone.depth
+        looks = description(entries)
+        advice = "give the detector that depth and width" if looks != wanted else "the file lacks or spoils them"
+        advice = advice if with_statistics else "they have no statistics of batch norm at all; norm group needs none"
         raise InputError(
-            f"weights: not those of a whole ResNet-{depth}: its frozen norms would lack {_some(bare)};"
-            " give --depth and --width of the weights, or --norm group"
+            f"weights: the detector is {wanted}, they look like {looks}; its frozen norms would lack {_some(bare)}: "
+            f"{advice}"
         )
     with torch.no_grad():
         for key, name in taken.items():
-            own[name].copy_(state_dict[key])
-    return Report(tuple(taken), skipped, missing)
+            own[name].copy_(entries[key])
+    return Report(tuple(taken), skipped, missing, prefix)
 
 
 def to_torchvision(detector: Detector) -> dict[str, Tensor]:
@@ -122,12 +143,13 @@ def to_torchvision(detector: Detector) -> dict[str, Tensor]:
     torchvision's FasterRCNN of the same depth, norm, classes and anchors loads it strictly. Raises `ValueError` for the
     single-scale network, which torchvision does not have.
     """
-    if detector.fpn is None:
-        raise ValueError("to_torchvision: torchvision has no detector on conv4")
-    return {_renamed(name, PREFIXES): value for name, value in detector.state_dict().items()}
+    own = detector.state_dict()
+    if unknown := [name for name in own if _renamed(name, PREFIXES) == name]:
+        raise ValueError(f"to_torchvision: torchvision has no detector with {unknown[0]}, as conv4 has")
+    return {_renamed(name, PREFIXES): value for name, value in own.items()}
 
 
-def _own_names(state_dict: Mapping[str, Tensor]) -> dict[str, str]:
+def _own_names(state_dict: Collection[str]) -> dict[str, str]:
     """Each entry's name in a detector, be there such an entry or not; entries without a counterpart keep theirs."""
     if any(key.startswith(("fpn.", "box_head.")) for key in state_dict):
         return {key: key for key in state_dict}  # our own layout

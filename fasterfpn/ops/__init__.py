@@ -1,7 +1,7 @@
 """The custom operators: non-maximum suppression and RoI max pooling, compiled where possible.
 
 `reference.py` is their specification in plain PyTorch; `nms.py` and `roi_max_pool.py` hold the public functions and
-make torch operators of the compiled kernels in csrc/; `backend.py` chooses, and says, which of the two runs.
+make torch operators of the compiled kernels in csrc/; `backend.py` loads them, chooses, and says which of the two runs.
 """
 
 from fasterfpn.ops.backend import backends, use_backend

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fasterfpn.ops import backend, library, reference
-from fasterfpn.ops.checks import check_nms
+from fasterfpn.ops import backend, reference
+from fasterfpn.ops.checks import as_number, check_nms
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
@@ -31,8 +31,9 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     large that its area overflows.
 
     Raises:
-        ValueError: naming the argument, for a wrong shape, type, device or threshold, for a coordinate that is not
-            finite and for a score that is NaN.
+        ValueError: naming the argument, for a wrong shape, type, device or threshold; on the CPU also for a coordinate
+            that is not finite and for a score that is NaN. On CUDA, where that would be to wait for the device, such a
+            box is kept and suppresses nothing, and such a score counts as the highest.
     """
     return _nms(boxes, scores, None, iou_threshold)
 
@@ -47,13 +48,14 @@ def batched_nms(boxes: Tensor, scores: Tensor, segments: Tensor, iou_threshold: 
 
 
 def _nms(boxes: Tensor, scores: Tensor, segments: Tensor | None, iou_threshold: float) -> Tensor:
-    check_nms(boxes, scores, segments, iou_threshold)
+    threshold = as_number(iou_threshold, "iou_threshold")
+    check_nms(boxes, scores, segments, threshold)
     if backend.runs_native(boxes.device):
-        return torch.ops.fasterfpn.nms(boxes, scores, segments, iou_threshold, backend.version("nms"))
-    return reference.nms(boxes, scores, segments, iou_threshold)
+        return backend.call("nms", boxes, scores, segments, threshold, backend.version("nms"))
+    return reference.nms(boxes, scores, segments, threshold)
 
 
-if library.load():
+if backend.load():
 
     @torch.library.register_fake("fasterfpn::nms")
     def _nms_fake(boxes, scores, segments, iou_threshold, version):

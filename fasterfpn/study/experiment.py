@@ -72,10 +72,6 @@ class Experiment:
     def config(self, network: str, data: str, seed: int) -> Config:
         """The whole configuration of one network's run."""
         model = replace(self.model, architecture=NETWORKS[network])
-        if model.architecture == "conv4":  # its one level hands over as many proposals as a pyramid's five
-            before, levels = model.rpn, len(model.scale.anchor_areas)
-            counts = {name: levels * getattr(before, name) for name in ("rpn_pre_nms_train", "rpn_pre_nms_test")}
-            model = replace(model, rpn=replace(before, **counts))
         rate = self.learning_rates.of(network)
         return Config(model, DataConfig(data=data), replace(self.training, learning_rate=rate, seed=seed))
 

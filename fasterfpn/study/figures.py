@@ -24,7 +24,6 @@ from fasterfpn.engine.average_precision import envelope, precision_recall, short
 from fasterfpn.engine.detections import Speed
 from fasterfpn.geometry import box_area
 from fasterfpn.geometry.anchor_fit import best_anchor_iou
-from fasterfpn.geometry.anchors import STRIDES
 from fasterfpn.models.config import DetectorConfig
 from fasterfpn.models.detector import Detector, build_detector
 from fasterfpn.models.images import network_size
@@ -72,14 +71,13 @@ def anchor_figures(dataset: Any, model: DetectorConfig) -> dict[str, Any]:
         new = network_size(size, model.image)
         boxes.append(target["boxes"] * torch.tensor([new[1] / size[1], new[0] / size[0]] * 2))
         sizes.append(torch.tensor(new, dtype=torch.float32).expand(len(target["boxes"]), 2))
-    strides = (16,) * 5 if model.architecture == "conv4" else STRIDES
-    scale = model.scale
-    iou = best_anchor_iou(torch.cat(boxes), torch.cat(sizes), scale.anchor_areas, scale.anchor_ratios, strides)
+    anchors = model.anchors()
+    iou = best_anchor_iou(torch.cat(boxes), torch.cat(sizes), anchors)
     return {
         "objects": len(iou),
-        "sides": [math.sqrt(area) for area in scale.anchor_areas],
-        "ratios": list(scale.anchor_ratios),
-        "strides": list(strides),
+        "sides": [math.sqrt(area) for areas in anchors.areas for area in areas],
+        "ratios": list(anchors.ratios),
+        "strides": [stride for stride, areas in zip(anchors.strides, anchors.areas, strict=True) for _ in areas],
         "matches": {f"{limit:g}": (iou >= limit).sum(0).tolist() for limit in ANCHOR_IOUS},
         "any": {f"{limit:g}": int((iou >= limit).any(1).sum()) for limit in ANCHOR_IOUS},
     }

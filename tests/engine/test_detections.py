@@ -41,6 +41,14 @@ def test_a_file_with_other_metadata_is_refused(tmp_path, wrong):
         load_detections(tmp_path / "file")
 
 
+def test_a_file_from_before_versions_is_loaded(tmp_path):
+    (result,) = detections_of(2)
+    metadata = {"seconds_per_image": "0.125", "device": "cpu", "threads": "2"}
+    save_file(result | {"counts": torch.tensor([2])}, tmp_path / "file", metadata)
+    (loaded,), speed = load_detections(tmp_path / "file")
+    assert speed == SPEED and all(torch.equal(loaded[name], result[name]) for name in result)
+
+
 def test_a_torn_file_is_refused(tmp_path):
     save_detections(tmp_path / "file", detections_of(3), SPEED)
     (tmp_path / "file").write_bytes((tmp_path / "file").read_bytes()[:100])

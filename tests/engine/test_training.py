@@ -12,12 +12,17 @@ from torch import Tensor
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine import trainer as trainer_module
-from fasterfpn.engine.checkpoint import BEST, LAST, load_detector, read_checkpoint
+from fasterfpn.engine.checkpoint import load_detector, read_checkpoint
 from fasterfpn.engine.config import PRESETS, Config
 from fasterfpn.engine.evaluator import detect_all, summary
+from fasterfpn.engine.fit import check_batch_norm, fit
+from fasterfpn.engine.optimizer import build_optimizer
+from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.engine.schedule import learning_rate
-from fasterfpn.engine.trainer import LOSSES, Trainer, build_optimizer
+from fasterfpn.engine.tables import LOSSES
+from fasterfpn.engine.trainer import Trainer
 from fasterfpn.errors import InputError
+from fasterfpn.models.config import ImageConfig
 from fasterfpn.models.detector import build_detector
 
 CLASSES = ("bright", "striped")
@@ -92,7 +97,7 @@ def run_losses(folder: Path, seed: int) -> tuple[list[dict[str, str]], dict[str,
     make_trainer(make_config(log_every=1, seed=seed), folder).run()
     with (folder / "losses.csv").open() as file:
         rows = list(csv.DictReader(file))
-    return rows, read_checkpoint(folder / LAST).weights
+    return rows, read_checkpoint(RunFolder(folder).last).weights
 
 
 def test_a_run_repeats_bit_for_bit_and_another_seed_differs(tmp_path):
@@ -112,27 +117,8 @@ def test_the_run_folder_holds_losses_and_both_checkpoints(tmp_path):
     for row in rows:
         parts = sum(float(row[name]) for name in LOSSES if name != "total_loss")
         assert float(row["total_loss"]) == pytest.approx(parts, abs=1e-4)
-    assert outcome.steps == 6 and (tmp_path / BEST).is_file() and (tmp_path / LAST).is_file()
-    assert read_checkpoint(tmp_path / LAST).step == 6
-
-
-class Interrupting(Squares):
-    """Ctrl-C, as it were, at the fifth image."""
-
-    seen = 0
-
-    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        self.seen += 1
-        if self.seen > 4:
-            raise KeyboardInterrupt
-        return super().__getitem__(index)
-
-
-def test_ctrl_c_saves_the_last_weights(tmp_path):
-    data = dataclasses.replace(splits(), train=Interrupting(8))
-    with pytest.raises(KeyboardInterrupt):
-        make_trainer(make_config(), tmp_path, data).run()
-    assert read_checkpoint(tmp_path).step == 2
+    assert outcome.steps == 6 and RunFolder(tmp_path).best.is_file()
+    assert read_checkpoint(RunFolder(tmp_path).last).step == 6
 
 
 @pytest.mark.parametrize(
@@ -174,9 +160,9 @@ def test_weights_that_an_optimiser_step_ruins_are_never_saved(tmp_path, steps):
     trainer = make_trainer(make_config(steps=steps, learning_rate=1e38, optimizer="sgd", clip_norm=0.0), tmp_path)
     with pytest.raises(InputError, match=r"^step \d: .*not finite.*squares-\d"):
         trainer.run()
-    for name in (BEST, LAST):
-        if (tmp_path / name).exists():
-            assert all(weight.isfinite().all() for weight in read_checkpoint(tmp_path / name).weights.values())
+    for path in (RunFolder(tmp_path).best, RunFolder(tmp_path).last):
+        if path.exists():
+            assert all(weight.isfinite().all() for weight in read_checkpoint(path).weights.values())
 
 
 def test_the_checkpoint_of_the_best_validation_is_kept(tmp_path, monkeypatch):
@@ -184,7 +170,7 @@ def test_the_checkpoint_of_the_best_validation_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer_module, "summary", lambda *_: {"mAP_area": next(figures)})
     outcome = make_trainer(make_config(steps=8, validations=4), tmp_path).run()
     assert (outcome.best_step, outcome.best_mAP) == (4, 0.7)  # the first of equals
-    assert read_checkpoint(tmp_path / BEST).step == 4 and read_checkpoint(tmp_path / LAST).step == 8
+    assert read_checkpoint(RunFolder(tmp_path).best).step == 4 and read_checkpoint(RunFolder(tmp_path).last).step == 8
     with (tmp_path / "validation.csv").open() as file:
         assert [(int(row["step"]), float(row["mAP_area"])) for row in csv.DictReader(file)] == [
             (2, 0.2),
@@ -221,9 +207,9 @@ def test_the_gradient_is_clipped_only_where_asked(tmp_path, monkeypatch, clip_no
 
 def test_a_checkpoint_every_epoch(tmp_path, monkeypatch):
     steps = []
-    monkeypatch.setattr(Trainer, "save", lambda trainer, name: steps.append((name, trainer.budget.done)))
+    monkeypatch.setattr(Trainer, "save", lambda trainer, path: steps.append((path.stem, trainer.budget.done)))
     make_trainer(make_config(steps=7, validations=1), tmp_path).run()  # 4 images in batches of 2: an epoch is 2 steps
-    assert [step for name, step in steps if name == LAST] == [2, 4, 6, 7]
+    assert [step for name, step in steps if name == "last"] == [2, 4, 6, 7]
 
 
 def test_losses_after_the_last_whole_window_are_written_too(tmp_path):
@@ -235,14 +221,44 @@ def test_losses_after_the_last_whole_window_are_written_too(tmp_path):
 def test_a_budget_in_minutes_is_recorded_as_steps_that_repeat_the_run(tmp_path):
     trainer = make_trainer(make_config(steps=None, minutes=0.02, warmup_steps=30), tmp_path)
     outcome = trainer.run()
-    config = read_checkpoint(tmp_path / LAST).config.training
+    config = read_checkpoint(RunFolder(tmp_path).last).config.training
     assert config.minutes is None and config.steps == outcome.steps == trainer.config.training.steps
 
 
 def test_without_a_validation_part_the_latest_weights_are_kept(tmp_path):
     outcome = make_trainer(make_config(validations=3), tmp_path, splits(validation=0)).run()
     assert outcome.best_step == outcome.steps == 6
-    assert read_checkpoint(tmp_path / BEST).step == 6
+    assert read_checkpoint(RunFolder(tmp_path).best).step == 6
+
+
+def lone_image(**image):
+    """A detector of `image` sides and three images in batches of two: one is left over."""
+    config = make_config(steps=2)
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, image=ImageConfig(**image)))
+
+
+def test_batch_norm_over_a_single_value_is_refused_before_the_first_step(tmp_path):
+    config = lone_image(image_min_side=32, image_max_side=32)
+    detector = build_detector(config.model, CLASSES)
+    with pytest.raises(InputError, match=r"3 images in batches of 2 leave one over.*at 32 pixels") as refused:
+        fit(detector, splits(3), config, tmp_path)
+    assert list(tmp_path.iterdir()) == [] and "\n" not in str(refused.value)
+    group = dataclasses.replace(config.model, backbone=dataclasses.replace(config.model.backbone, norm="group"))
+    check_batch_norm(dataclasses.replace(config, model=group), Squares(3))
+    check_batch_norm(config, Squares(4))
+    config = lone_image(image_min_side=48, image_max_side=48)
+    assert fit(build_detector(config.model, CLASSES), splits(3), config, tmp_path).steps == 2
+
+
+def test_equal_runs_give_equal_bytes(tmp_path):
+    for name, epochs in (("one", 1), ("other", 1.0)):
+        config = make_config(steps=None, epochs=epochs)
+        (tmp_path / name).mkdir()
+        fit(build_detector(config.model, CLASSES), splits(), config, tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "one").iterdir() if path.name != "resume.safetensors")
+    assert len(files) == 6  # the resume file holds the time that it took
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes(), name
 
 
 def test_adamw_spares_norms_and_biases():

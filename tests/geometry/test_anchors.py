@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasterfpn.geometry import box_area, cell_anchors, grid_anchors, pyramid_anchors
+from fasterfpn.geometry import Anchors, box_area, cell_anchors, grid_anchors, pyramid_anchors
 
 areas = st.floats(1, 1e6)
 ratios = st.lists(st.floats(0.05, 20), min_size=1, max_size=4)
@@ -89,3 +89,21 @@ def test_impossible_ratios_are_refused(ratios):
 def test_areas_and_strides_must_be_as_many():
     with pytest.raises(ValueError, match=r"^areas and strides"):
         pyramid_anchors((64, 64), areas=(1024,), strides=(4, 8))
+
+
+def test_areas_must_be_as_many_on_every_level():
+    with pytest.raises(ValueError, match=r"^areas must be as many on every level"):
+        Anchors(strides=(4, 8), areas=((64.0,), (64.0, 256.0)))
+
+
+def test_a_single_map_carries_all_areas_in_each_cell():
+    anchors = Anchors(strides=(16,), areas=((100.0, 400.0),), ratios=(1.0,))
+    (level,) = anchors.of_grids((32, 16), [(2, 1)])
+    assert anchors.per_cell == 2
+    assert level.tolist() == [[-5, -5, 5, 5], [-10, -10, 10, 10], [-5, 11, 5, 21], [-10, 6, 10, 26]]
+
+
+def test_measured_strides_are_image_side_over_level_side():
+    levels = Anchors(strides_measured=True).of_grids((105, 140), [(10, 20)] * 5)
+    centres = (levels[0][:, :2] + levels[0][:, 2:]) / 2
+    assert centres[3].tolist() == [7, 0] and centres[-1].tolist() == [19 * 7, 9 * 10]

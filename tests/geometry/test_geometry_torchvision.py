@@ -55,7 +55,7 @@ def test_matching(seed, anchors, boxes, best_for_each):
     iou = box_ops.box_iou(boxes, anchors)
     assume((iou.max(dim=1).values > 0).all())  # it promotes anchors that meet nothing: a deviation of ours
     theirs = _utils.Matcher(0.7, 0.3, allow_low_quality_matches=best_for_each)(iou)
-    labels, matched = geometry.match_anchors(
+    labels, matched = geometry.match_boxes(
         anchors, boxes, 0.3, 0.7, best_for_each=best_for_each, every_tie=best_for_each
     )
     assert torch.equal(labels, torch.where(theirs >= 0, 1, torch.where(theirs == -1, 0, -1)))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasterfpn.geometry import match_anchors, sample_balanced
+from fasterfpn.geometry import match_boxes, sample_balanced
 
 # Few different whole numbers: many ties, many IoUs that equal a threshold. Some boxes are empty or inverted.
 coordinate = st.integers(0, 6)
@@ -32,7 +32,7 @@ def iou(a, b):
 
 
 def by_definition(anchors, boxes, low, high, best_for_each, every_tie):
-    """The docstring of match_anchors, one anchor at a time."""
+    """The docstring of match_boxes, one anchor at a time."""
     if not boxes:
         return [0] * len(anchors), [0] * len(anchors)
     labels, matched = [], []
@@ -54,7 +54,7 @@ def by_definition(anchors, boxes, low, high, best_for_each, every_tie):
 @given(st.lists(box, max_size=40), st.lists(box, max_size=5), thresholds, st.booleans(), st.booleans())
 def test_labels_and_matches_follow_from_the_definition(anchors, boxes, thresholds, best_for_each, every_tie):
     low, high = thresholds
-    labels, matched = match_anchors(
+    labels, matched = match_boxes(
         tensor(anchors), tensor(boxes), low, high, best_for_each=best_for_each, every_tie=every_tie
     )
     assert labels.dtype == matched.dtype == torch.int64
@@ -65,7 +65,7 @@ def test_labels_and_matches_follow_from_the_definition(anchors, boxes, threshold
 def test_ties_go_to_the_first_however_many_there_are(anchors, boxes, every_tie):
     """Long enough for the vectorised and the threaded ways of the reduction."""
     one = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
-    labels, matched = match_anchors(
+    labels, matched = match_boxes(
         one.repeat(anchors, 1), one.repeat(boxes, 1) * 2, 0.3, 0.7, best_for_each=True, every_tie=every_tie
     )
     assert not matched.any()
@@ -75,20 +75,20 @@ def test_ties_go_to_the_first_however_many_there_are(anchors, boxes, every_tie):
 def test_a_poor_best_anchor_is_promoted_but_one_that_meets_nothing_is_not():
     anchors = tensor([(0, 0, 10, 10), (100, 0, 110, 10)])
     boxes = tensor([(9, 9, 12, 12), (50, 50, 60, 60)])
-    assert match_anchors(anchors, boxes, 0.3, 0.7)[0].tolist() == [0, 0]
-    assert match_anchors(anchors, boxes, 0.3, 0.7, best_for_each=True, every_tie=True)[0].tolist() == [1, 0]
+    assert match_boxes(anchors, boxes, 0.3, 0.7)[0].tolist() == [0, 0]
+    assert match_boxes(anchors, boxes, 0.3, 0.7, best_for_each=True, every_tie=True)[0].tolist() == [1, 0]
 
 
 def test_a_promoted_anchor_keeps_its_own_best_box():
     anchors = tensor([(0, 0, 10, 10)])
     boxes = tensor([(0, 0, 2, 10), (0, 0, 10, 6)])
-    labels, matched = match_anchors(anchors, boxes, 0.3, 0.7, best_for_each=True)
+    labels, matched = match_boxes(anchors, boxes, 0.3, 0.7, best_for_each=True)
     assert (labels.tolist(), matched.tolist()) == ([1], [1])
 
 
 def test_low_above_high_is_refused():
     with pytest.raises(ValueError, match=r"^low "):
-        match_anchors(torch.zeros(1, 4), torch.zeros(1, 4), 0.7, 0.3)
+        match_boxes(torch.zeros(1, 4), torch.zeros(1, 4), 0.7, 0.3)
 
 
 labels_list = st.lists(st.sampled_from([-1, 0, 0, 0, 1]), max_size=60)

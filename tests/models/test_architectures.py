@@ -10,6 +10,7 @@ from fasterfpn.geometry import box_iou, pyramid_anchors
 from fasterfpn.models.config import BackboneConfig, BoxHeadConfig, DetectorConfig, ImageConfig, RpnConfig, ScaleConfig
 from fasterfpn.models.detector import build_detector
 from fasterfpn.models.images import prepare_images
+from fasterfpn.models.levels import Levels
 from fasterfpn.models.resnet import ResNet
 from fasterfpn.models.weights import load_torchvision, to_torchvision
 
@@ -52,18 +53,37 @@ def test_every_trained_parameter_gets_a_gradient(architecture):
 def test_conv4_has_fifteen_anchors_a_cell_and_they_are_the_pyramids():
     single, multiple = build_detector(of("conv4"), ["dent"]), build_detector(of("fpn"), ["dent"])
     batch = prepare_images([torch.zeros(3, 64, 96)], CONFIG.image)
-    levels = single.levels(batch.pixels)
+    levels, logits, deltas = single.network(batch.pixels)
     assert [tuple(level.shape) for level in levels] == [(1, 64, 4, 6)]
-    (anchors,) = single.rpn.anchors(levels, (64, 96))
+    (anchors,) = single.rpn.anchors_of(levels, (64, 96))
     assert anchors.shape == (4 * 6 * 15, 4)
     of_a_cell = [a[:3] for a in pyramid_anchors((64, 96), CONFIG.scale.anchor_areas)]  # centred at the corner
     assert torch.equal(anchors[:15], torch.cat(of_a_cell))
     assert torch.equal(anchors[15 * 7 : 15 * 8], anchors[:15] + torch.tensor([16.0, 16.0, 16.0, 16.0]))  # cell (1, 1)
-    logits, deltas = single.rpn.head(levels)
     assert logits[0].shape == (1, 360) and deltas[0].shape == (1, 360, 4)
-    assert (
-        sum(map(len, multiple.rpn.anchors(multiple.levels(batch.pixels), (64, 96)))) == (16 * 24 * 341 // 256 + 1) * 3
-    )
+    on_pyramid = multiple.rpn.anchors_of(multiple.network(batch.pixels)[0], (64, 96))
+    assert sum(map(len, on_pyramid)) == (16 * 24 * 341 // 256 + 1) * 3
+
+
+def test_levels_are_made_once_from_the_architecture():
+    areas = CONFIG.scale.anchor_areas
+    assert of("conv4").levels() == Levels((16,), (areas,), pooled=1)
+    for architecture in ("fpn", "fpn-without-top-down"):
+        assert of(architecture).levels() == Levels((4, 8, 16, 32, 64), tuple((area,) for area in areas), pooled=4)
+    assert of("conv4").anchors().per_cell == 15 and of("fpn").anchors().per_cell == 3
+
+
+def test_conv4s_one_map_hands_as_many_anchors_to_nms_as_a_pyramids_five():
+    """Counts before NMS are for each anchor area, wherever the area stands."""
+    config = of("conv4", rpn=RpnConfig(rpn_pre_nms_test=7, rpn_keep_test=1000, rpn_nms_iou=1.0))
+    for architecture in ("fpn", "conv4"):
+        detector = build_detector(dataclasses.replace(config, architecture=architecture), ["dent"]).eval()
+        with torch.no_grad():
+            regions = detector.propose(prepare_images([torch.rand(3, 64, 96)], config.image))
+        available = sum(min(7 * len(a), len(level)) for a, level in zip(config.levels().areas * 5, regions.anchors))
+        assert len(regions.proposals[0]) <= (35 if architecture == "conv4" else available)
+        if architecture == "conv4":
+            assert len(regions.proposals[0]) > 7
 
 
 def test_conv4_pools_from_its_only_map_whatever_the_size():
@@ -92,7 +112,7 @@ def test_the_paper_sized_networks():
     """Parameters of ResNet-101 on conv4: the backbone and conv5 without the classifier, RPN, two siblings."""
     config = DetectorConfig(architecture="conv4")
     with torch.device("meta"):
-        detector = build_detector(config, ["a"] * 10)
+        detector = build_detector(config, list("abcdefghij"))
         resnet = ResNet(config.backbone)
     count = lambda module: sum(p.numel() for p in module.parameters())  # noqa: E731
     assert count(detector.backbone) + count(detector.box_head.body) == count(resnet)
@@ -116,10 +136,9 @@ def test_a_classifiers_weights_go_into_backbone_and_head():
 def test_what_does_not_go_together_is_refused():
     with pytest.raises(InputError, match="frozen_stages"):
         of("conv4", backbone=dataclasses.replace(CONFIG.backbone, frozen_stages=5))
-    with pytest.raises(InputError, match="torchvision_compat"):
-        of("conv4", torchvision_compat=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["conv4", "fpn-without-top-down"])
 def test_learns_one_image_by_heart(architecture):
     detector = build_detector(of(architecture), ["dent", "stain"])

@@ -56,7 +56,8 @@ def test_a_sample_holds_what_it_says(count, objects, seed):
     head = make_head(box_weights=(10.0, 10.0, 5.0, 5.0))
     proposals, boxes = random_boxes(count, seed), random_boxes(objects, seed + 1)
     labels = torch.arange(objects) % CLASSES + 1
-    (sampled,), classes, targets = head.sample([proposals], [boxes], [labels], torch.Generator().manual_seed(seed))
+    assigned = head.assign_targets([proposals], [boxes], [labels], torch.Generator().manual_seed(seed))
+    (sampled,), classes, targets = assigned.proposals, assigned.labels, assigned.deltas
     assert len(sampled) == len(classes) <= 16
     positive = classes > 0
     assert positive.sum() == len(targets) <= 4  # a quarter of 16
@@ -79,14 +80,15 @@ def test_only_the_own_class_learns_its_box():
     pyramid = [torch.rand(1, CHANNELS, 32 // 2**k, 32 // 2**k) for k in range(5)]
     boxes = torch.tensor([[10.0, 10, 60, 60]])
     proposals = boxes + torch.tensor([[3.0, -2, 5, 4]])
-    losses = head.loss(pyramid, [proposals], [boxes], [torch.tensor([3])], torch.Generator())
+    targets = head.assign_targets([proposals], [boxes], [torch.tensor([3])], torch.Generator())
+    losses = head.loss(*head(pyramid, targets.proposals), targets)
     losses["roi_loc_loss"].backward()
     learned = head.deltas.bias.grad.reshape(CLASSES + 1, 4).abs().amax(dim=1) > 0
     assert learned.tolist() == [False, False, False, True, False]
 
 
 def by_definition(scores, boxes, size, config):
-    """detect() for one image, box by box: [(score, label, box)] by descending score."""
+    """decode() for one image, box by box: [(score, label, box)] by descending score."""
     kept = []
     for label in range(1, CLASSES + 1):
         mine = []
@@ -107,18 +109,18 @@ def test_detections_follow_from_the_definition(counts, seed, size):
     proposals = [random_boxes(count, seed + i) for i, count in enumerate(counts)]
     logits = torch.randn(sum(counts), CLASSES + 1, generator=generator) * 2
     deltas = torch.randn(sum(counts), CLASSES + 1, 4, generator=generator)
-    head.forward = lambda pyramid, proposals: (logits, deltas)
-    detections = head.detect([], proposals, [size] * len(counts))
+    detections = head.decode(logits, deltas, proposals, [size] * len(counts))
     scores, start = logits.softmax(dim=1), 0
     for count, own, got in zip(counts, proposals, detections, strict=True):
         part = slice(start, start + count)
         boxes = decode_boxes(deltas[part], own[:, None], head.config.box_weights)
         want = by_definition(scores[part], boxes, size, head.config)
-        assert got["labels"].tolist() == [label for _, label, _ in want]
-        assert got["scores"].tolist() == [score for score, _, _ in want]
-        assert got["boxes"].shape == (len(want), 4)
-        for box, (_, _, expected) in zip(got["boxes"], want, strict=True):
+        assert got.labels.tolist() == [label for _, label, _ in want]
+        assert got.scores.tolist() == [score for score, _, _ in want]
+        assert got.boxes.shape == (len(want), 4)
+        for box, (_, _, expected) in zip(got.boxes, want, strict=True):
             torch.testing.assert_close(box, expected, rtol=0, atol=1e-4)
+        assert torch.equal(got.scores, scores[got.rows, got.labels])
         start += count
 
 

@@ -4,13 +4,16 @@ import dataclasses
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasterfpn.engine.config import PRESETS
-from fasterfpn.geometry import assign_levels, box_iou, pyramid_anchors
+from fasterfpn.errors import InputError
+from fasterfpn.geometry import assign_levels
+from fasterfpn.geometry.anchor_fit import best_anchor_iou
+from fasterfpn.models.checks import check_images
 from fasterfpn.models.config import BackboneConfig, BoxHeadConfig, DetectorConfig, ImageConfig, RpnConfig, ScaleConfig
-from fasterfpn.models.detector import Detector, build_detector
+from fasterfpn.models.detector import build_detector
 from fasterfpn.models.images import network_size, prepare_images
 
 CLASSES = ("scratch", "jet", "crater")
@@ -52,7 +55,18 @@ def make_target(boxes=((10.0, 12.0, 40.0, 50.0), (20.0, 5.0, 60.0, 30.0)), label
 EMPTY = make_target((), ())
 
 
+@pytest.fixture(scope="module")
+def detector():
+    """One for tests that only call it."""
+    return make_detector()
+
+
+def ndarray(image):
+    return image.permute(1, 2, 0).numpy()
+
+
 @given(st.tuples(sides, sides), st.integers(2, 3), seeds)
+@settings(max_examples=12)
 def test_images_of_one_size_give_in_a_batch_what_they_give_alone(size, count, seed):
     detector = make_detector(seed).eval()
     images = make_images([size] * count, seed)
@@ -65,6 +79,7 @@ def test_images_of_one_size_give_in_a_batch_what_they_give_alone(size, count, se
 
 
 @given(st.lists(st.tuples(sides, sides), min_size=1, max_size=3), seeds)
+@settings(max_examples=15)
 def test_detections_lie_in_their_image_best_first_and_not_too_many(sizes, seed):
     with torch.no_grad():
         results = make_detector(seed).eval()(make_images(sizes, seed))
@@ -96,6 +111,7 @@ def test_where_nothing_is_proposed_nothing_is_detected():
 
 
 @given(st.lists(st.tuples(st.integers(70, 150), st.integers(70, 150), st.booleans()), min_size=1, max_size=3), seeds)
+@settings(max_examples=10)
 def test_training_gives_five_finite_losses_and_gradients(images, seed):
     detector = make_detector(seed, lively=False)
     targets = [make_target() if has_objects else EMPTY for _, _, has_objects in images]
@@ -186,14 +202,55 @@ def test_images_stand_in_the_upper_left_corner_of_zeros(multiple):
         assert not pixels[:, h:].any() and not pixels[:, :, w:].any()
 
 
-@pytest.mark.parametrize(
-    "image", [torch.zeros(1, 64, 64), torch.zeros(64, 64), torch.zeros(3, 0, 9), torch.zeros(3, 9, 9).byte()]
-)
-def test_wrong_images_are_refused_by_name(image):
-    with pytest.raises(ValueError, match=r"^images"):
-        make_detector().eval()([image])
-    with pytest.raises(ValueError, match=r"^images"):
-        make_detector().eval()([])
+IMAGE = torch.rand(3, 40, 50)
+WRONG_IMAGES = {
+    "one channel": ([IMAGE, torch.zeros(1, 64, 64)], r"images\[1\]: want \(3, H, W\)"),
+    "channels last": ([torch.rand(40, 50, 3)], r"images\[0\]: want \(3, H, W\), channels first"),
+    "no channels": ([torch.zeros(64, 64)], r"images\[0\]: want \(3, H, W\)"),
+    "no pixels": ([torch.zeros(3, 0, 9)], r"images\[0\]: want \(3, H, W\)"),
+    "bytes": ([IMAGE, (IMAGE * 255).byte()], r"images\[1\]: want floats in 0..1, got torch.uint8; .* / 255"),
+    "0..255": ([IMAGE, IMAGE * 255], r"images\[1\]: values must lie in 0..1, .*divide by 255"),
+    "0..65535": ([IMAGE * 65535], "divide by 255"),
+    "normalised": ([(IMAGE - 0.45) / 0.22], "before any normalisation"),
+    "NaN": ([torch.full((3, 40, 50), float("nan"))], r"images\[0\]: values must lie in 0..1, these in nan..nan$"),
+    "one NaN": ([IMAGE.clone().index_fill_(2, torch.tensor(7), float("nan"))], "nan"),
+    "infinite": ([IMAGE / 0], "inf"),
+    "half": ([IMAGE.half()], r"images\[0\]: is torch.float16 on cpu, the network torch.float32 on cpu"),
+    "double": ([IMAGE.double()], r"torch.float64.*image\.to\(device, dtype\)"),
+    "another device": ([IMAGE.to("meta")], "on meta"),
+    "an array": ([ndarray(IMAGE)], r"images\[0\]: want a tensor, got ndarray \(torch.from_numpy"),
+    "a name": (["a.jpg"], r"images\[0\]: want a tensor, got str"),
+    "a string": ("a.jpg", r"images\[0\]: want a tensor, got str"),
+    "a number": (3, "images: a list"),
+    "nothing": ([], "images: a list"),
+    "none": (None, "images: a list"),
+    "one image": (IMAGE, r"images: a list .*\[image\]"),
+    "an empty batch": (torch.zeros(0, 3, 40, 50), "images: a list"),
+    "a batch of videos": (torch.zeros(1, 2, 3, 40, 50), r"images\[0\]: want \(3, H, W\)"),
+}
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(("images", "words"), WRONG_IMAGES.values(), ids=WRONG_IMAGES)
+def test_wrong_images_are_refused_by_name(detector, images, words, training):
+    with pytest.raises(ValueError, match=words):
+        detector.train(training)(images, [make_target()] * 2 if training else None)
+
+
+@given(st.floats(-0.5, 0.0, width=32), st.floats(1.0, 1.5, width=32))
+def test_a_slight_overshoot_is_taken(low, high):
+    images = [torch.stack([torch.full((8, 8), value) for value in (low, 0.5, high)])]
+    check_images(images, like=torch.zeros(1))
+    prepared = prepare_images(images, ImageConfig(image_min_side=32)).pixels
+    assert prepared.isfinite().all()
+
+
+def test_a_batch_counts_as_its_images(detector):
+    detector.eval()
+    with torch.no_grad():
+        together, listed = detector(torch.stack(make_images([(64, 80)] * 2))), detector(make_images([(64, 80)] * 2))
+    for a, b in zip(together, listed, strict=True):
+        assert all(torch.equal(a[name], b[name]) for name in ("boxes", "labels", "scores"))
 
 
 @pytest.mark.parametrize(
@@ -212,6 +269,8 @@ def test_wrong_images_are_refused_by_name(image):
         ({"labels": torch.tensor([1, 4])}, "labels"),
         ({"boxes": None}, "boxes"),
         ({"labels": None}, "labels"),
+        ({"boxes": [[0.0, 0, 9, 9]] * 2}, "boxes"),
+        ({"labels": [1, 2]}, "labels"),
     ],
 )
 def test_wrong_targets_are_refused_by_name(changes, name):
@@ -221,7 +280,7 @@ def test_wrong_targets_are_refused_by_name(changes, name):
 
 
 def test_targets_must_be_as_many_as_images():
-    for targets in (None, [], [make_target()]):
+    for targets in (None, [], [make_target()], make_target()):
         with pytest.raises(ValueError, match=r"^targets"):
             make_detector()(make_images([(64, 64)] * 2), targets)
 
@@ -235,9 +294,57 @@ def test_a_seed_fixes_the_weights_and_leaves_the_callers_random_state():
     assert not torch.equal(build_detector(TINY, CLASSES, 4).fpn.laterals[0].weight, first.fpn.laterals[0].weight)
 
 
-def test_a_detector_needs_classes():
+@pytest.mark.parametrize(
+    "classes",
+    [(), "scratch", ["jet", ""], ["jet", "  "], ["jet", "jet"], ["jet", " jet"], ["jet", 3], [None]],
+    ids=repr,
+)
+def test_what_are_no_class_names_is_refused(classes):
     with pytest.raises(ValueError, match=r"^classes"):
-        Detector(TINY, ())
+        build_detector(TINY, classes)
+
+
+def test_boxes_of_another_float_type_are_taken():
+    losses = [
+        make_detector(lively=False)(
+            make_images([(64, 64)]), [make_target() | {"boxes": make_target()["boxes"].to(kind)}]
+        )
+        for kind in (torch.float32, torch.float64, torch.float16)
+    ]
+    assert losses[0] == losses[1] == losses[2]
+
+
+def test_batch_norm_on_one_value_a_channel_says_what_to_do():
+    detector = make_detector(lively=False, backbone=dataclasses.replace(TINY.backbone, norm="batch"),
+                             image=ImageConfig(image_min_side=32, image_max_side=32))  # fmt: skip
+    with pytest.raises(InputError, match=r"batch norm: .*\(1, 128, 1, 1\).*more images a step"):
+        detector(make_images([(32, 32)]), [make_target()])
+    assert detector(make_images([(32, 32)] * 2), [make_target()] * 2)["total_loss"].isfinite()
+    detector.eval()(make_images([(32, 32)]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["fpn", "conv4"])
+def test_the_network_is_tensors_in_tensors_out(architecture):
+    """torch.compile takes it whole, with no break in its graph."""
+    detector = make_detector(architecture=architecture).eval()
+    pixels = torch.rand(1, 3, 64, 96)
+    whole = torch.compile(detector.network, backend="eager", fullgraph=True)
+    with torch.no_grad():
+        for compiled, plain in zip(whole(pixels), detector.network(pixels), strict=True):
+            assert len(compiled) == len(plain) and all(map(torch.equal, compiled, plain))
+
+
+def test_torchvisions_configuration_is_plain_values():
+    config = DetectorConfig.torchvision()
+    assert (config.box.score_threshold, config.box.max_detections, config.rpn.rpn_keep_test) == (0.05, 100, 1000)
+    assert config.scale.anchors_rounded and config.anchors().strides_measured and config.image.pad_multiple == 32
+    asked = DetectorConfig.torchvision(max_detections=300, score_threshold=0.3, rpn_keep_test=50, depth=18)
+    assert (asked.box.max_detections, asked.box.score_threshold, asked.rpn.rpn_keep_test) == (300, 0.3, 50)
+    assert asked.backbone.depth == 18 and asked.box.box_weights == config.box.box_weights == (10, 10, 5, 5)
+    assert build_detector(dataclasses.replace(asked, backbone=TINY.backbone), CLASSES).box_head.config == asked.box
+    with pytest.raises(TypeError, match=r"max_detection$"):
+        DetectorConfig.torchvision(max_detection=300)
 
 
 def test_diverged_weights_are_named():
@@ -271,6 +378,6 @@ def test_every_level_of_a_preset_gets_its_share_of_boxes(preset):
     boxes = boxes_of_every_size(size)
     pooled = shares(assign_levels(boxes, canonical_size=config.scale.canonical_size), 2, 5)
     assert min(pooled) > 0.04, pooled
-    anchors = pyramid_anchors(size, config.scale.anchor_areas, config.scale.anchor_ratios)
-    best = torch.stack([box_iou(boxes[:150], level).amax(dim=1) for level in anchors]).argmax(dim=0)
+    iou = best_anchor_iou(boxes, torch.tensor([size]).expand(len(boxes), 2), config.anchors())
+    best = iou.unflatten(1, (5, -1)).amax(2).argmax(1)
     assert min(shares(best, 0, 4)) > 0.03, shares(best, 0, 4)

@@ -32,7 +32,7 @@ def test_the_paper_preset_trains_a_step_and_detects_on_a_full_image():
     detector.eval()
     with torch.no_grad():
         (result,) = detector([image])
-        anchors = detector.rpn.anchors(detector.levels(batch.pixels), (960, 1280))
+        anchors = detector.propose(batch).anchors
     assert sum(map(len, anchors)) == 306_900
     expected = pyramid_anchors((960, 1280))
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(anchors, expected, strict=True))

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from fasterfpn import ops
 from fasterfpn.geometry import box_iou, sample_balanced
 from fasterfpn.models import box_head, rpn
-from fasterfpn.models.config import BackboneConfig, BoxHeadConfig, DetectorConfig, ImageConfig
+from fasterfpn.models.config import BackboneConfig, DetectorConfig
 from fasterfpn.models.detector import Detector
+from fasterfpn.models.images import prepare_images
 from fasterfpn.models.norms import FrozenBatchNorm
 from fasterfpn.models.resnet import ResNet
 from fasterfpn.models.weights import load_torchvision, to_torchvision
@@ -106,11 +107,8 @@ class LevelwiseRoIPool(nn.Module):
 
 def prepared(case: Case) -> Detector:
     """Our detector in float64, random but well-conditioned on this case's images."""
-    config = DetectorConfig(
-        image=ImageConfig(image_min_side=min(case.size), image_max_side=max(case.size)),
-        backbone=BackboneConfig(depth=case.depth, norm="frozen_batch"),
-        box=BoxHeadConfig(),
-        torchvision_compat=True,
+    config = DetectorConfig.torchvision(
+        image_min_side=min(case.size), image_max_side=max(case.size), depth=case.depth, frozen_stages=0
     )
     with torch.random.fork_rng():
         torch.manual_seed(case.seed)
@@ -190,15 +188,13 @@ def relative(ours: Tensor, theirs: Tensor) -> float:
 
 def proposals_and_detections(ours: Detector, theirs: FasterRCNN, images: list[Tensor]) -> tuple:
     proposals = {}
-    hooks = [
-        module.register_forward_hook(lambda module, inputs, output, who=who: proposals.update({who: output[0]}))
-        for who, module in (("ours", ours.rpn), ("theirs", theirs.rpn))
-    ]
+    hook = theirs.rpn.register_forward_hook(lambda module, inputs, output: proposals.update(theirs=output[0]))
     with torch.no_grad():
-        detections = ours(images), theirs(images)
-    for hook in hooks:
-        hook.remove()
-    return proposals["ours"], proposals["theirs"], *detections
+        batch = prepare_images(images, ours.config.image)
+        regions = ours.propose(batch)
+        detections = ours.detections(regions, batch), theirs(images)
+    hook.remove()
+    return regions.proposals, proposals["theirs"], *detections
 
 
 @pytest.fixture(scope="module")

@@ -4,37 +4,32 @@ import dataclasses
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from fasterfpn.geometry import box_iou, decode_boxes, encode_boxes, match_anchors, pyramid_anchors
-from fasterfpn.geometry.anchors import STRIDES
-from fasterfpn.models.config import RpnConfig, ScaleConfig
-from fasterfpn.models.images import ImageBatch
-from fasterfpn.models.rpn import RPN, RPNHead
+from fasterfpn.geometry import Anchors, box_iou, decode_boxes, encode_boxes, match_boxes, pyramid_anchors
+from fasterfpn.models.config import RpnConfig
+from fasterfpn.models.levels import Levels
+from fasterfpn.models.rpn import RPN, RPNHead, check_finite
 
 CHANNELS = 4
-SCALE = ScaleConfig(anchor_areas=(8.0**2, 16.0**2, 32.0**2, 64.0**2, 128.0**2))
+AREAS = (8.0**2, 16.0**2, 32.0**2, 64.0**2, 128.0**2)
+LEVELS = Levels.pyramid(AREAS)
 CONFIG = RpnConfig(rpn_pre_nms_train=40, rpn_pre_nms_test=30, rpn_keep_train=25, rpn_keep_test=20)
 SIDES = st.integers(16, 80)
 seeds = st.integers(0, 2**32)
 
 
-def make_rpn(training=False, scale=SCALE, **changes):
-    return RPN(CHANNELS, dataclasses.replace(CONFIG, **changes), scale, STRIDES).train(training)
-
-
-def make_batch(sizes):
-    height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
-    return ImageBatch(torch.zeros(len(sizes), 3, height, width), list(sizes), list(sizes))
+def make_rpn(training=False, **changes):
+    anchors = Anchors(LEVELS.strides, LEVELS.areas)
+    return RPN(CHANNELS, dataclasses.replace(CONFIG, **changes), anchors).train(training)
 
 
 def make_outputs(sizes, seed, scale=0.3):
     """Logits and deltas of noise, anchors: lists over the levels, as the head would give them."""
     generator = torch.Generator().manual_seed(seed)
-    batch = make_batch(sizes)
-    anchors = pyramid_anchors(batch.pixels.shape[-2:], SCALE.anchor_areas)
+    anchors = pyramid_anchors((max(h for h, _ in sizes), max(w for _, w in sizes)), AREAS)
     logits = [torch.randn(len(sizes), len(a), generator=generator) for a in anchors]
     deltas = [torch.randn(len(sizes), len(a), 4, generator=generator) * scale for a in anchors]
     return logits, deltas, anchors
@@ -78,17 +73,9 @@ def test_the_head_is_shared_by_all_levels():
 @given(SIDES, SIDES)
 def test_anchors_are_those_of_the_pyramid(height, width):
     pyramid = [torch.zeros(1, CHANNELS, -(-height // s), -(-width // s)) for s in (4, 8, 16, 32, 64)]
-    got = make_rpn().anchors(pyramid, (height, width))
-    for ours, want in zip(got, pyramid_anchors((height, width), SCALE.anchor_areas), strict=True):
+    got = make_rpn().anchors_of(pyramid, (height, width))
+    for ours, want in zip(got, pyramid_anchors((height, width), AREAS), strict=True):
         assert torch.equal(ours, want)
-
-
-def test_measured_strides_come_from_the_sizes():
-    pyramid = [torch.zeros(1, CHANNELS, 10, 20)] * 5
-    rpn = make_rpn(scale=dataclasses.replace(SCALE, anchor_strides_measured=True))
-    level = rpn.anchors(pyramid, (105, 140))[0]
-    centres = (level[:, :2] + level[:, 2:]) / 2
-    assert centres[3].tolist() == [7, 0] and centres[-1].tolist() == [19 * 7, 9 * 10]
 
 
 def by_definition(logits, deltas, anchors, size, image, config, training):
@@ -113,6 +100,7 @@ def by_definition(logits, deltas, anchors, size, image, config, training):
 
 
 @given(st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=2), seeds, st.booleans())
+@settings(max_examples=20)
 def test_proposals_follow_from_the_definition(sizes, seed, training):
     logits, deltas, anchors = make_outputs(sizes, seed)
     rpn = make_rpn(training)
@@ -150,11 +138,20 @@ def test_anchors_centred_in_padding_are_not_proposed_however_high_they_score():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize("where", ["logits", "deltas"])
-def test_numbers_that_are_not_finite_stop_training(bad, where):
-    logits, deltas, anchors = make_outputs([(64, 64)], 0)
+def test_numbers_that_are_not_finite_are_refused(bad, where):
+    logits, deltas, _ = make_outputs([(64, 64)], 0)
+    check_finite(logits, deltas)
     (logits[2] if where == "logits" else deltas[4])[0, 0] = bad
     with pytest.raises(FloatingPointError, match="RPN"):
-        make_rpn(training=True).propose(logits, deltas, anchors, [(64, 64)])
+        check_finite(logits, deltas)
+
+
+def test_the_largest_finite_numbers_propose_boxes_in_the_image():
+    logits, deltas, anchors = make_outputs([(64, 64)], 0)
+    largest = torch.finfo(torch.float32).max
+    deltas = [delta.sign() * largest for delta in deltas]
+    (boxes,) = make_rpn().propose([logit.sign() * largest for logit in logits], deltas, anchors, [(64, 64)])
+    assert boxes.isfinite().all() and (boxes >= 0).all() and (boxes <= 64).all()
 
 
 def random_truth(size, count, seed):
@@ -171,14 +168,14 @@ def test_the_loss_of_a_sample_of_everything_is_equation_3(images, seed):
     truth = [random_truth((h, w), count, seed + i) for i, (h, w, count) in enumerate(images)]
     logits, deltas, anchors = (torch.cat(part, dim) for part, dim in zip(make_outputs(sizes, seed), (1, 1, 0)))
     rpn = make_rpn(True, rpn_sample=4 * len(anchors), rpn_beta=0.5, rpn_loc_weight=3.0)
-    losses = rpn.loss(logits, deltas, anchors, truth, sizes, torch.Generator())
+    losses = rpn.loss([logits], [deltas], rpn.assign_targets([anchors], truth, sizes, torch.Generator()))
 
     samples, cls_sum, loc_sum = 0, 0.0, 0.0
     for logit, delta, boxes, size in zip(logits, deltas, truth, sizes, strict=True):
         # Best anchors are looked for in the image alone: one in the padding beside it would be lost.
         labels, matched = torch.full((2, len(anchors)), -1)
         within = inside(anchors, size)
-        labels[within], matched[within] = match_anchors(anchors[within], boxes, 0.3, 0.7, best_for_each=True)
+        labels[within], matched[within] = match_boxes(anchors[within], boxes, 0.3, 0.7, best_for_each=True)
         used, positive = labels >= 0, labels == 1
         samples += int(used.sum())
         cls_sum += F.binary_cross_entropy_with_logits(logit[used], labels[used].float(), reduction="sum")
@@ -196,7 +193,8 @@ def test_the_loss_sees_as_many_anchors_as_the_sample_allows_and_none_in_padding(
     deltas.requires_grad_()
     truth = [random_truth(size, 2, seed) for size in sizes]
     rpn = make_rpn(True, rpn_sample=sample)
-    losses = rpn.loss(logits, deltas, anchors, truth, sizes, torch.Generator().manual_seed(seed))
+    targets = rpn.assign_targets([anchors], truth, sizes, torch.Generator().manual_seed(seed))
+    losses = rpn.loss([logits], [deltas], targets)
     sum(losses.values()).backward()
     for image, size in enumerate(sizes):
         seen = logits.grad[image] != 0
@@ -212,9 +210,9 @@ def test_the_same_generator_draws_the_same_sample():
     truth = [random_truth(sizes[0], 2, 0)]
 
     def loss(seed):
-        return make_rpn(True, rpn_sample=16).loss(
-            logits, deltas, anchors, truth, sizes, torch.Generator().manual_seed(seed)
-        )["rpn_cls_loss"]
+        rpn = make_rpn(True, rpn_sample=16)
+        targets = rpn.assign_targets([anchors], truth, sizes, torch.Generator().manual_seed(seed))
+        return rpn.loss([logits], [deltas], targets)["rpn_cls_loss"]
 
     assert torch.equal(loss(3), loss(3))
     assert not torch.equal(loss(3), loss(4))

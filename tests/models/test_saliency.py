@@ -33,11 +33,11 @@ def detector(architecture="fpn", threshold=0.05):
 @torch.no_grad()
 def passed(network, image):
     """The proposals of an image, and its detections."""
-    batch = prepare_images([image], network.image_config)
-    levels = network.levels(batch.pixels)
-    proposals, _ = network.rpn(levels, batch, None, network.generator)
-    best = network.box_head.select(*network.box_head(levels, proposals), proposals, batch.sizes)[0]
-    return proposals[0], best
+    batch = prepare_images([image], network.config.image)
+    regions = network.propose(batch)
+    outputs = network.box_head(regions.pyramid, regions.proposals)
+    (best,) = network.box_head.decode(*outputs, regions.proposals, batch.sizes)
+    return regions.proposals[0], best
 
 
 @pytest.mark.parametrize("architecture", ["fpn", "conv4", "fpn-without-top-down"])
@@ -46,14 +46,14 @@ def passed(network, image):
 def test_the_map_is_the_derivative_with_the_proposals_held_constant(architecture, of, whole):
     network, image = detector(architecture).double(), IMAGE.double()
     proposals, best = passed(network, image)
-    label = int(best["labels"].mode().values) if whole else int(best["labels"][0])
-    mine = best["labels"] == label if whole else torch.arange(len(best["labels"])) == 0
+    label = int(best.labels.mode().values) if whole else int(best.labels[0])
+    mine = best.labels == label if whole else torch.arange(len(best.labels)) == 0
     assert int(mine.sum()) > 1 or not whole
-    speaking = proposals[best["rows"][mine]]
+    speaking = proposals[best.rows[mine]]
 
     @torch.no_grad()
     def said(changed):
-        levels = network.levels(prepare_images([changed], network.image_config).pixels)
+        levels, *_ = network.network(prepare_images([changed], network.config.image).pixels)
         logits = network.box_head(levels, [speaking])[0]
         return (logits if of == "logit" else -logits.log_softmax(1))[:, label].sum()
 
@@ -90,9 +90,9 @@ def test_without_a_detection_the_likeliest_proposal_speaks():
     found = saliency(network, IMAGE, label=2)
     assert len(found.boxes) == 1 and found.values.max() > 0 and found.label == 2
     proposals, best = passed(network, IMAGE)
-    assert len(best["labels"]) == 0
+    assert len(best.labels) == 0
     with torch.no_grad():
-        levels = network.levels(prepare_images([IMAGE], network.image_config).pixels)
+        levels, *_ = network.network(prepare_images([IMAGE], network.config.image).pixels)
         chances = network.box_head(levels, [proposals])[0].softmax(1)[:, 2]
     assert float(found.scores[0]) == pytest.approx(float(chances.max())) and chances.max() > 1.01 * chances.min()
 

@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasterfpn.errors import InputError
@@ -77,6 +77,7 @@ def test_own_layout_is_taken_too():
 
 
 @given(st.sets(st.sampled_from(sorted(to_torchvision(small_detector("batch")))), min_size=1), st.booleans())
+@settings(max_examples=20)
 def test_every_entry_is_accounted_for(keys, spoil):
     """Of any part of a state dict: taken or skipped, never both; what was not taken keeps its value."""
     state = {key: value for key, value in to_torchvision(donor("batch")).items() if key in keys}
@@ -142,23 +143,72 @@ def test_batch_norm_takes_no_group_norm():
 
 
 @pytest.mark.parametrize(
-    "state",
+    ("state", "words"),
     [
-        {},
-        {"unknown.weight": torch.zeros(3)},
-        to_torchvision(donor("group")),  # convolutions would fit, the frozen norms would stay bare
-        {key: value for key, value in to_torchvision(donor()).items() if key != "backbone.body.bn1.running_var"},
-        to_torchvision(small_detector(depth=18)) | {"backbone.body.layer1.0.bn2.weight": torch.zeros(1)},
-        to_torchvision(small_detector(width=32)),
+        ({}, "no tensors at all"),
+        ({"epoch": 3}, "no tensors at all"),
+        ({"unknown.weight": torch.zeros(3)}, "entries such as unknown.weight"),
+        ({"blocks.0.attn.qkv.weight": torch.zeros(3)}, "look like a vision transformer"),
+        ({"backbone.bottom_up.res2.0.conv1.weight": torch.zeros(3)}, "look like a detectron2 model"),
+        ({"model.0.conv.weight": torch.zeros(3)}, "look like a YOLO"),
+        # Convolutions would fit, the frozen norms would stay bare:
+        (to_torchvision(donor("group")), "no statistics of batch norm at all; norm group"),
+        (
+            {key: value for key, value in to_torchvision(donor()).items() if key != "backbone.body.bn1.running_var"},
+            "the file lacks or spoils them",
+        ),
+        (
+            to_torchvision(small_detector()) | {"backbone.body.layer1.0.bn2.weight": torch.zeros(1)},
+            "the file lacks or spoils them",
+        ),
+        (to_torchvision(small_detector(width=32)), "a ResNet-10 of width 32; .* that depth and width"),
+        (ResNet(BackboneConfig(depth=50, width=16, norm="batch")).state_dict(), "a ResNet-50 of width 16"),
     ],
-    ids=["empty", "foreign", "group norm", "a statistic missing", "a wrong shape", "another width"],
+    ids=["empty", "none", "unknown", "vit", "detectron2", "yolo", "group", "missing", "shape", "width", "depth"],
 )
-def test_frozen_norms_want_all_statistics(state):
+def test_what_does_not_fit_is_refused_and_the_message_says_what_it_looks_like(state, words):
     detector = small_detector()
     before = snapshot(detector)
-    with pytest.raises(InputError, match="--depth"):
+    with pytest.raises(InputError, match=words) as caught:
         load_torchvision(detector, state)
     assert same(detector.state_dict(), before)
+    assert "--" not in str(caught.value) and ("that depth" in str(caught.value)) <= ("width" in words or "50" in words)
+
+
+PREFIXES = ["module.", "_orig_mod.", "model.", "module.model.", "encoder_q.", "net.backbone_model."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("layout", ["torchvision", "own", "classifier"])
+def test_prefixes_of_wrappers_are_stripped_and_named(prefix, layout):
+    resnet = ResNet(small_config("batch").backbone, classes=5)
+    state = {"torchvision": to_torchvision(donor()), "own": donor().state_dict(), "classifier": resnet.state_dict()}
+    wrapped = {f"{prefix}{key}": value for key, value in state[layout].items()} | {"criterion.weight": torch.ones(5)}
+    ours, plain = small_detector(), small_detector()
+    report, expected = load_torchvision(ours, wrapped), load_torchvision(plain, state[layout])
+    assert same(ours.state_dict(), plain.state_dict())
+    assert report.taken == tuple(prefix + key for key in expected.taken)
+    assert report.skipped.keys() == {prefix + key for key in expected.skipped} | {"criterion.weight"}
+    assert report.prefix == prefix and repr(prefix) in str(report) and expected.prefix == ""
+
+
+@pytest.mark.parametrize("wrapper", ["model_state_dict", "state_dict", "model", "net", "ema"])
+def test_a_state_dict_among_other_things_is_looked_up(wrapper):
+    inner = {f"module.{key}": value for key, value in to_torchvision(donor()).items()}
+    optimiser = {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 0.1}]}
+    detector = small_detector()
+    report = load_torchvision(detector, {"epoch": 3, wrapper: inner, "optimizer": optimiser})
+    assert same(detector.state_dict(), donor().state_dict()) and report.missing == ()
+    assert report.prefix == f"{wrapper}.module."
+    assert report.skipped.keys() == {"epoch", "optimizer.state.0.exp_avg", "optimizer.param_groups"}
+
+
+def test_of_two_networks_the_first_counts():
+    first, second = to_torchvision(donor()), to_torchvision(small_detector(seed=5))
+    detector = small_detector()
+    report = load_torchvision(detector, {"model": first, "model_ema": second})
+    assert same(detector.state_dict(), donor().state_dict())
+    assert set(report.skipped.values()) == {"outside of 'model.'"}
 
 
 def test_report_reads_well():

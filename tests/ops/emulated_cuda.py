@@ -15,15 +15,15 @@ from pathlib import Path
 
 import torch
 
-from fasterfpn.ops import library, reference
+from fasterfpn.ops import backend, reference
 
 ROOT = Path(__file__).resolve().parents[2]
 EMULATION = ROOT / "tests/cuda_emulation"
 CSRC = ROOT / "csrc"
 COMPILER = shutil.which("g++")
-FLAGS = ("-std=c++17", "-O1", "-g", "-Wall", "-Werror", "-ffp-contract=off", "-fPIC")
-SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer")
-VERSIONS = {operator: versions["cuda"] for operator, versions in library.VERSIONS.items()}
+FLAGS = ("-std=c++17", "-O1", "-Wall", "-Werror", "-ffp-contract=off", "-fPIC")
+SANITIZE = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer")
+VERSIONS = {kernel: len(backend.versions(kernel, "cuda")) for kernel in backend.KERNELS}
 SEEDS = (0, 1)  # threads in order, and shuffled
 TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 MAX_LEVELS = 16
@@ -69,7 +69,7 @@ def compile_library(
     csrc: Path, sources: list[Path], flags: tuple[str, ...] = (), libraries: tuple[str, ...] = ()
 ) -> Path:
     """One shared library of `sources`, unless there is one of the same files, flags and libraries."""
-    inputs = [*sources, csrc / "arithmetic.h", csrc / "operators.h", *csrc.glob("cuda/*.h"), *EMULATION.glob("*.h")]
+    inputs = [*sources, *csrc.glob("*.h"), *csrc.glob("cuda/*.h"), *EMULATION.glob("*.h")]
     texts = [(file.name, file.read_text()) for file in sorted(inputs)]
     key = hashlib.sha256(repr((texts, flags, libraries)).encode()).hexdigest()[:16]
     library = CACHE / f"{key}.so"
@@ -97,11 +97,11 @@ def build(csrc: Path = CSRC, flags: tuple[str, ...] = ()) -> Path:
     return compile_library(csrc, [*sorted(csrc.glob("cuda/*.cu")), EMULATION / "entry_points.cpp"], flags)
 
 
-# What is left out of csrc/cuda/operators.cpp to run it on the CPU: device and stream.
+# What is replaced in csrc/cuda/operators.cpp to run it on the CPU, whether or not torch has CUDA: device and stream.
 ON_THE_CPU = {
-    "tensor.is_cuda() && tensor.get_device_index() == first.get_device_index()": "tensor.is_cpu()",
     "using torch::stable::accelerator::DeviceGuard;": "struct DeviceGuard { explicit DeviceGuard(int) {} };",
-    "if (!function) throw": "if (!function) return nullptr; else throw",
+    "void* current_stream(const Tensor& tensor) {": "void* current_stream(const Tensor&) { return nullptr; }\n"
+    "[[maybe_unused]] void* torchs_stream(const Tensor& tensor) {",
     "STABLE_TORCH_LIBRARY_IMPL(fasterfpn, CUDA,": "STABLE_TORCH_LIBRARY_IMPL(fasterfpn_emulated, CPU,",
     '"../': '"',
     '"kernels.h"': '"cuda/kernels.h"',
@@ -120,8 +120,8 @@ def operators():
     source.write_text(text + body.replace("(fasterfpn,", "(fasterfpn_emulated,"))
     torch_folder = Path(torch.__file__).parent
     flags = "-DTORCH_TARGET_VERSION=0x020a000000000000", "-isystem", f"{torch_folder}/include"
-    libraries = f"-L{torch_folder}/lib", "-ltorch", "-ltorch_cpu", "-lc10"
-    torch.ops.load_library(compile_library(CSRC, [*sorted(CSRC.glob("cuda/*.cu")), source], flags, libraries))
+    libraries = str(build()), f"-L{torch_folder}/lib", "-ltorch", "-ltorch_cpu", "-lc10"
+    torch.ops.load_library(compile_library(CSRC, [source], flags, libraries))
     return torch.ops.fasterfpn_emulated
 
 

@@ -6,16 +6,31 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
-from fasterfpn.ops import library, use_backend
+from fasterfpn.ops import backend, use_backend
 
-BUILT = pytest.mark.skipif(not library.load(), reason="the compiled operators are not built")
+BUILT = pytest.mark.skipif(not backend.load(), reason="the compiled operators are not built")
 BACKENDS = pytest.mark.parametrize("backend", [pytest.param("native", marks=BUILT), "reference"])
+
+
+def versions(kernel: str) -> range:
+    """Of the kernel on the CPU, from 1; none if it is not built."""
+    return range(1, len(backend.versions(kernel, "cpu")) + 1)
+
+
+def newest_first(count: int, name: str = "") -> list:
+    """Versions 1 to `count` of a kernel, or "name v1" and so on, as parameters. The newest is the one in use; those
+    before it are for CI."""
+    names = [f"{name} v{version}" if name else version for version in range(1, count + 1)]
+    return names[-1:] + [pytest.param(older, marks=pytest.mark.slow) for older in names[:-1]]
 
 
 def kernels(operator: str) -> pytest.MarkDecorator:
     """Parametrises a test over everything here that can run `operator` on CPU tensors: `with running(kernel): ...`"""
-    versions = [f"{operator} v{version + 1}" for version in range(library.VERSIONS[operator]["cpu"])]
-    return pytest.mark.parametrize("kernel", ["reference", *(pytest.param(name, marks=BUILT) for name in versions)])
+    return pytest.mark.parametrize("kernel", ["reference", *native_kernels(operator)])
+
+
+def native_kernels(operator: str) -> list:
+    return newest_first(len(versions(operator)), operator)
 
 
 def running(kernel: str) -> AbstractContextManager[None]:

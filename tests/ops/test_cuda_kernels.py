@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_cases import DTYPES, THRESHOLDS, box_sets, generator, pooling_cases, seeds
+from operator_cases import DTYPES, THRESHOLDS, box_sets, generator, newest_first, pooling_cases, seeds
 
 from fasterfpn.ops import reference
 
 EMULATED = pytest.mark.skipif(not emulated_cuda.COMPILER, reason="no g++ to build the emulation")
-NMS = pytest.mark.parametrize("version", range(1, emulated_cuda.VERSIONS["nms"] + 1))
-POOLING = pytest.mark.parametrize("version", range(1, emulated_cuda.VERSIONS["roi_max_pool"] + 1))
+NMS = pytest.mark.parametrize("version", newest_first(emulated_cuda.VERSIONS["nms"]))
+POOLING = pytest.mark.parametrize("version", newest_first(emulated_cuda.VERSIONS["roi_max_pool"]))
 thread_seeds = st.sampled_from((0, 1)) | seeds  # 0: in order
 
 # ---------------------------------------------------------------------------------------- non-maximum suppression
@@ -247,6 +247,7 @@ def misuse():
 
 
 @EMULATED
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", emulated_cuda.SEEDS)
 @pytest.mark.parametrize(
     "which, message",
@@ -265,6 +266,7 @@ def test_the_emulation_refuses_what_a_gpu_would_hang_on(misuse, which, message, 
 
 
 @EMULATED
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", emulated_cuda.SEEDS)
 def test_votes_shuffles_and_atomics(misuse, seed):
     out = torch.zeros(64, dtype=torch.int32)

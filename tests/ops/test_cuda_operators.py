@@ -11,7 +11,7 @@ from operator_cases import DTYPES, THRESHOLDS, box_sets, generator, pooling_case
 from test_cuda_kernels import EMULATED, NMS, POOLING, crowd, pooling_case
 
 from fasterfpn import ops
-from fasterfpn.ops import library, reference
+from fasterfpn.ops import backend, reference
 
 # ------------------------------------------------------------------------------------------- emulated on the CPU
 
@@ -128,7 +128,7 @@ def test_backward_operator_names_the_bad_argument(name, bad):
 
 # ------------------------------------------------------------------------------------------------------- on a GPU
 
-DEVICES = torch.cuda.device_count() if torch.cuda.is_available() and library.is_native("nms", "cuda") else 0
+DEVICES = torch.cuda.device_count() if torch.cuda.is_available() and backend.is_native("nms", "cuda") else 0
 needs_gpu = pytest.mark.skipif(DEVICES == 0, reason="no GPU, or no CUDA kernels")
 
 

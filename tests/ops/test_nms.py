@@ -11,9 +11,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_cases import BUILT, DTYPES, NMS_KERNELS, THRESHOLDS, box_sets, generator, running, seeds
+from operator_cases import BUILT, DTYPES, NMS_KERNELS, THRESHOLDS, box_sets, generator, running, seeds, versions
 
-from fasterfpn.ops import batched_nms, library, nms, use_backend
+from fasterfpn.ops import batched_nms, nms, use_backend
 
 thresholds = st.sampled_from(THRESHOLDS) | st.floats(0, 1)
 
@@ -93,7 +93,7 @@ def test_crowds(boxes_scores_segments, threshold):
     """Every compiled version, beyond the sizes at which boxes are culled by place."""
     boxes, scores, segments = boxes_scores_segments
     expected = greedy(boxes, scores, segments, threshold)
-    for version in range(1, library.VERSIONS["nms"]["cpu"] + 1):
+    for version in versions("nms"):
         with running(f"nms v{version}"):
             assert batched_nms(boxes, scores, segments, threshold).tolist() == expected, version
 
@@ -310,7 +310,7 @@ def test_same_result_for_any_number_of_threads():
     boxes[:, 2:] += boxes[:, :2] + 5
     scores, segments = torch.rand(6000, generator=rng), torch.randint(0, 40, (6000,), generator=rng) ** 2 // 99
     try:
-        for version in range(1, library.VERSIONS["nms"]["cpu"] + 1):
+        for version in versions("nms"):
             results = []
             for count in (1, 2, 3, 7):
                 torch.set_num_threads(count)
@@ -329,7 +329,7 @@ def test_hundred_thousand_boxes_as_by_a_scan():
     boxes, scores = torch.cat((centres - sides / 2, centres + sides / 2), dim=1), torch.rand(100_000, generator=rng)
     with running("nms v2"):
         scanned = nms(boxes, scores, 0.5)
-    for version in range(3, library.VERSIONS["nms"]["cpu"] + 1):
+    for version in versions("nms")[2:]:
         with running(f"nms v{version}"):
             assert torch.equal(nms(boxes, scores, 0.5), scanned)
 

@@ -1,14 +1,15 @@
 """The operators as torch operators, the choice of back end, and what is refused."""
 
+import contextlib
 import threading
 
+import numpy as np
 import pytest
 import torch
 from operator_cases import BACKENDS, BUILT, DTYPES, generator
 
 from fasterfpn import ops
-from fasterfpn.ops import backend as backend_module
-from fasterfpn.ops import library
+from fasterfpn.ops import backend as choice
 
 rng = generator(0)
 BOXES = torch.tensor([[0.0, 0.0, 9.0, 9.0], [1.0, 1.0, 9.0, 9.0], [20.0, 20.0, 30.0, 30.0]])
@@ -124,6 +125,11 @@ def changed(tensor, index, value):
 
 META = {"device": "meta"}
 BAD_NMS = [
+    ("boxes", dict(boxes=BOXES.numpy())),
+    ("boxes", dict(boxes=BOXES.tolist())),
+    ("scores", dict(scores=SCORES.tolist())),
+    ("segments", dict(segments=SEGMENTS.numpy())),
+    *[("iou_threshold", dict(iou_threshold=bad)) for bad in (None, "0.5", [0.5])],
     ("boxes", dict(boxes=BOXES[:, :3])),
     ("boxes", dict(boxes=BOXES[0])),
     ("boxes", dict(boxes=BOXES.long())),
@@ -142,6 +148,16 @@ BAD_NMS = [
     ("iou_threshold", dict(iou_threshold=float("nan"))),
 ]
 BAD_POOLING = [
+    *[("features", dict(features=bad)) for bad in (None, FEATURES[0], iter(FEATURES), {"p2": FEATURES[0]})],
+    ("features", dict(features=[f.numpy() for f in FEATURES])),
+    ("rois", dict(rois=ROIS.numpy())),
+    ("rois", dict(rois=ROIS.tolist())),
+    ("rois", dict(rois=[ROIS[:, 1:]])),
+    ("rois", dict(rois=[ROIS[:, 1:], ROIS])),
+    ("rois", dict(rois=[ROIS[:, 1:], ROIS[:, 1:].long()])),
+    ("levels", dict(levels=LEVELS.tolist())),
+    *[("spatial_scales", dict(spatial_scales=bad)) for bad in (None, 0.25, [0.25, "0.125"], [0.25, None])],
+    *[("output_size", dict(output_size=bad)) for bad in (None, 2.0, "7", (7, 8), (7,) * 3, (), [2.0, 2.0], (0, 0), -7)],
     ("features", dict(features=[])),
     ("features", dict(features=[FEATURES[0], FEATURES[1][0]])),
     ("features", dict(features=[FEATURES[0], FEATURES[1][:1]])),
@@ -186,8 +202,88 @@ def test_pooling_names_the_bad_argument(backend, name, bad):
         ops.multiscale_roi_max_pool(**GOOD_POOLING | bad)
 
 
+@BACKENDS
+@pytest.mark.parametrize("size", [(2, 2), [2, 2], torch.Size((2, 2)), (np.int64(2), 2), np.int32(2), torch.tensor(2)])
+def test_output_size_is_an_integer_or_a_pair(backend, size):
+    expected = ops.multiscale_roi_max_pool(**GOOD_POOLING)
+    with ops.use_backend(backend):
+        assert torch.equal(ops.multiscale_roi_max_pool(**GOOD_POOLING | {"output_size": size}), expected)
+        assert ops.roi_max_pool(FEATURES[0], ROIS, np.float32(0.25), size).shape == (3, 3, 2, 2)
+
+
+@BACKENDS
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rois_image_by_image(backend, dtype):
+    """As torchvision takes them: image 0's boxes, then image 1's. In bfloat16 there would be no index 257."""
+    feature = torch.arange(300.0).view(300, 1, 1, 1).to(torch.float64)
+    boxes = [torch.zeros(int(image in (0, 257)), 4, dtype=dtype) for image in range(300)]
+    with ops.use_backend(backend):
+        assert ops.roi_max_pool(feature, boxes, 1.0, 1).flatten().tolist() == [0, 257]
+        both = ops.multiscale_roi_max_pool(FEATURES, [ROIS[:1, 1:], ROIS[1:, 1:]], LEVELS, SCALES, 2)
+        assert torch.equal(both, ops.multiscale_roi_max_pool(**GOOD_POOLING))
+
+
 @BUILT
-@pytest.mark.parametrize("name, bad", [case for case in BAD_NMS + BAD_POOLING if not uses_meta(case[1])])
+def test_a_refused_argument_is_a_value_error_and_nothing_else_is(monkeypatch):
+    """Whatever torch makes of a kernel's exception: ValueError up to 2.13, later RuntimeError. The line is the same."""
+    line = "boxes: coordinates must be finite"
+    bad = changed(BOXES, (1, 2), torch.nan), SCORES, None, 0.5, 0
+    with pytest.raises(ValueError) as refused:
+        choice.call("nms", *bad)
+    assert str(refused.value) == line
+
+    def fails_with(error):
+        def operator(*_):
+            raise error
+
+        operator.default = torch.ops.fasterfpn.nms.default
+        monkeypatch.setattr(torch.ops.fasterfpn, "nms", operator)
+
+    fails_with(RuntimeError(f"{line}\nException raised from check at nms.cpp:1 (most recent call first):"))
+    with pytest.raises(ValueError) as refused:
+        choice.call("nms", *bad)
+    assert str(refused.value) == line
+    for other in (
+        "CUDA error: out of memory",
+        "fasterfpn: CUDA kernel visit: no boxes: none",
+        "boxesX: bad",
+        "rois: bad",
+    ):
+        fails_with(RuntimeError(other))
+        with pytest.raises(RuntimeError, match="^" + other):
+            choice.call("nms", *bad)
+
+
+@BUILT
+@pytest.mark.parametrize("kernel, device", [(kernel, device) for kernel in choice.KERNELS for device in choice.DEVICES])
+def test_the_library_names_its_versions(kernel, device):
+    names = choice.versions(kernel, device)
+    assert len(names) >= 3 and len(set(names)) == len(names) and all(names)
+    assert choice.versions(kernel, "tpu") == [] and choice.versions("conv", device) == []
+    if device == "cpu":
+        for version, fails in ((0, False), (len(names), False), (len(names) + 1, True), (-1, True)):
+            with ops.use_backend("native", **{kernel: version}), contextlib.ExitStack() as stack:
+                if fails:
+                    stack.enter_context(pytest.raises(ValueError, match=r"^version"))
+                ops.batched_nms(**GOOD_NMS) if kernel == "nms" else ops.multiscale_roi_max_pool(**GOOD_POOLING)
+    with pytest.raises(ValueError, match="conv"), ops.use_backend("native", conv=1):
+        pass
+
+
+def reaches_the_kernels(case):
+    """Whether torch takes the bad argument for the operator's schema, and CPU kernels get it."""
+    name, bad = case
+    if uses_meta(bad) or (name == "rois" and isinstance(bad[name], list)):
+        return False
+    flat = bad[name] if isinstance(bad[name], list) else [bad[name]]
+    kinds = {"iou_threshold": float, "spatial_scales": float, "output_size": int}
+    return isinstance(bad[name], list) == (name in ("features", "spatial_scales")) and all(
+        isinstance(x, kinds.get(name, torch.Tensor)) for x in flat
+    )
+
+
+@BUILT
+@pytest.mark.parametrize("name, bad", [case for case in BAD_NMS + BAD_POOLING if reaches_the_kernels(case)])
 def test_the_kernels_check_for_themselves(name, bad):
     """Called under torch.ops, without the Python around them."""
     with pytest.raises((ValueError, RuntimeError), match=name):
@@ -256,17 +352,17 @@ def test_use_backend_is_undone_by_an_error():
 
 
 def test_nothing_falls_back_silently(monkeypatch):
-    monkeypatch.setattr(backend_module, "NATIVE", frozenset())
-    monkeypatch.setattr(library, "load", lambda: False)
-    monkeypatch.setattr(library, "problem", lambda: "not built. Run: pip install -e .")
-    backend_module._warn_slow.cache_clear()
+    monkeypatch.setattr(choice, "NATIVE", frozenset())
+    monkeypatch.setattr(choice, "load", lambda: False)
+    monkeypatch.setattr(choice, "problem", lambda: "not built. Run: pip install -e .")
+    choice._warn_slow.cache_clear()
     assert ops.backends() == {"cpu": "reference", "cuda": "reference"}
-    assert not backend_module.runs_native(torch.device("cpu"))  # no warning here: loading the library gave it
+    assert not choice.runs_native(torch.device("cpu"))  # no warning here: loading the library gave it
     with pytest.raises(RuntimeError, match="pip install"), ops.use_backend("native"):
         pass
     with pytest.warns(UserWarning, match="cuda"):
-        assert not backend_module.runs_native(torch.device("cuda"))
-    assert not backend_module.runs_native(torch.device("cuda"))  # warned once
-    monkeypatch.setattr(library, "load", lambda: True)
+        assert not choice.runs_native(torch.device("cuda"))
+    assert not choice.runs_native(torch.device("cuda"))  # warned once
+    monkeypatch.setattr(choice, "load", lambda: True)
     with ops.use_backend("native"), pytest.raises(RuntimeError, match="no compiled operators for cuda"):
-        backend_module.runs_native(torch.device("cuda"))
+        choice.runs_native(torch.device("cuda"))
