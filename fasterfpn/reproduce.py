@@ -22,7 +22,8 @@ from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.splits import Splits
 from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
-from fasterfpn.data.synthetic.profiles import GENERATOR_HASH, write_aluminium
+from fasterfpn.data.synthetic.folders import write_images
+from fasterfpn.data.synthetic.request import GENERATOR_VERSION, Request
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.config import Config
 from fasterfpn.engine.detections import load_detections, save_detections
@@ -84,7 +85,7 @@ def main(
         data = str(Path(data).resolve())
         splits = checked_data(data)
     record = experiment.record() | {"scale": scale, "data": data, "weights": weights}
-    record |= {"generator": GENERATOR_HASH} if data == "synthetic" else {"parts": splits.digest()}
+    record |= {"generator": GENERATOR_VERSION} if data == "synthetic" else {"parts": splits.digest()}
     begin(out, record)
     if data == "synthetic":
         splits = synthetic_data(experiment, out / "data")
@@ -171,7 +172,7 @@ def synthetic_data(experiment: Experiment, folder: Path) -> Splits:
         if not (folder / part).exists():
             noise, deck = (False, "balanced") if part == "test" else (experiment.label_noise, "paper")
             seed = len(PARTS) * experiment.data_seed + number
-            write_aluminium(folder / part, images, seed, experiment.image_size, noise, deck=deck)
+            write_images(folder / part, images, Request(seed, "real", experiment.image_size, deck, noise))
     return open_source(DataConfig(data=str(folder)), ALUMINIUM_CLASSES)
 
 
@@ -223,7 +224,7 @@ def notes(experiment: Experiment, record: dict[str, Any]) -> list[str]:
     if record["data"] == "synthetic":
         height, width = experiment.image_size
         said.append(
-            f"The images are synthetic: {width}x{height} pixels, made by the generator with hash "
+            f"The images are synthetic: {width}x{height} pixels, made by the generator of version "
             f"{record['generator']}, seed {experiment.data_seed}; "
             "no figure here says how either network does on real profiles."
         )

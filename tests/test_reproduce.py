@@ -12,7 +12,8 @@ import pytest
 
 from fasterfpn import reproduce
 from fasterfpn.cli import run
-from fasterfpn.data.synthetic.easy import write_voc
+from fasterfpn.data.synthetic.folders import write_images
+from fasterfpn.data.synthetic.request import Request
 from fasterfpn.engine import trainer
 
 FIGURES = ["Table 2", *(f"Figure {number}" for number in (1, 2, 3, 8, 10, 11, 12, 13))]
@@ -93,7 +94,7 @@ def test_what_is_done_is_not_done_again_and_what_is_not_is(finished, tmp_path, m
     trained = []
     fit = reproduce.fit
     monkeypatch.setattr(reproduce, "fit", lambda *arguments: trained.append(arguments[-1]) or fit(*arguments))
-    monkeypatch.setattr(reproduce, "write_aluminium", None)
+    monkeypatch.setattr(reproduce, "write_images", None)
     assert command("--out", out) == 0
     assert [folder.name for folder in trained] == [".single-scale.partial"]
     assert (out / "report.html").is_file() and not list(out.rglob("*.partial"))
@@ -152,7 +153,7 @@ def test_a_stop_after_the_training_repeats_no_step(finished, tmp_path, monkeypat
 
 
 def test_other_images_want_another_folder(tmp_path, capsys):
-    write_voc(tmp_path / "data", 60, seed=1, size=(64, 96), workers=1, progress=False)
+    write_images(tmp_path / "data", 60, Request(1, size=(64, 96)), workers=1, progress=False)
     out = tmp_path / "out"
     assert command("--out", out, "--data", tmp_path / "data", "--steps", "1") == 0
     annotation = next(iter((tmp_path / "data" / "Annotations").iterdir()))
@@ -191,7 +192,7 @@ def test_other_settings_want_another_folder(finished, capsys):
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, capsys, arguments, message):
-    write_voc(tmp_path / "few", 12, seed=1, size=(64, 96), workers=1, progress=False)
+    write_images(tmp_path / "few", 12, Request(1, size=(64, 96)), workers=1, progress=False)
     stems = sorted(path.stem for path in (tmp_path / "few" / "Annotations").iterdir())
     lists = tmp_path / "few" / "ImageSets" / "Main"
     lists.mkdir(parents=True)

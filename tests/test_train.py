@@ -11,7 +11,8 @@ import pytest
 from fasterfpn import train as train_module
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
-from fasterfpn.data.synthetic.easy import write_voc
+from fasterfpn.data.synthetic.folders import write_images
+from fasterfpn.data.synthetic.request import Request
 from fasterfpn.engine import trainer as trainer_module
 from fasterfpn.engine.config import SMALL, Config, config_from_record
 from fasterfpn.engine.evaluator import detect_all
@@ -31,7 +32,7 @@ def command(module, *arguments, cwd):
 def trained(tmp_path_factory):
     """A working folder with VOC data and a run on it."""
     folder = tmp_path_factory.mktemp("work")
-    write_voc(folder / "data", 12, seed=5, size=(64, 96), workers=1, progress=False)
+    write_images(folder / "data", 12, Request(5, size=(64, 96)), workers=1, progress=False)
     done = command("train", "--data", "data", "--out", "run", *TINY, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
@@ -82,7 +83,7 @@ def test_the_test_part_is_detected_on_once_and_the_steps_that_minutes_made_are_r
         monkeypatch.setattr(module, "detect_all", recorded)
     splits = []
     monkeypatch.setattr(train_module, "open_source", lambda config: splits.append(open_source(config)) or splits[0])
-    write_voc(tmp_path / "data", 12, seed=5, size=(64, 96), workers=1, progress=False)
+    write_images(tmp_path / "data", 12, Request(5, size=(64, 96)), workers=1, progress=False)
     config = small_config(str(tmp_path / "data"), minutes=0.01)
     train_module.train(config, out=tmp_path / "run")
     assert [part is splits[0].test for part in parts] == [False, True]  # 25 steps, the fewest: one validation
@@ -93,7 +94,7 @@ def test_the_test_part_is_detected_on_once_and_the_steps_that_minutes_made_are_r
 @pytest.mark.parametrize("data", ["synthetic", "all kinds", "one kind"])
 def test_the_papers_figures_stand_beside_its_own_kind_of_data_only(data, monkeypatch, tmp_path):
     folder = tmp_path / "folder"
-    write_voc(folder, 12, seed=5, size=(64, 96), workers=1, progress=False)
+    write_images(folder, 12, Request(5, size=(64, 96)), workers=1, progress=False)
     if data == "one kind":
         for path in (folder / "Annotations").iterdir():
             path.write_text(re.sub(r"<object>\s*<name>[^<]*", "<object><name>jet", path.read_text()))

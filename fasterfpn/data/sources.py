@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.splits import Splits, open_data
-from fasterfpn.data.synthetic.easy import built_in_splits
+from fasterfpn.data.synthetic.dataset import built_in_splits
 
 
 def open_source(config: DataConfig, classes: Sequence[str] | None = None) -> Splits:
