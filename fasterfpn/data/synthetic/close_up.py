@@ -12,7 +12,7 @@ from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 from fasterfpn.data.synthetic.layout import MIDDLE, Defect, Layout, Profile
 
 FRAME = (480, 640)
-CLARITY = 0.8
+CLARITY = 0.8  # see `Layout`
 DARK_COATS = ("brown", "dark grey", "grey", "blue grey", "olive")  # bare metal shows on them
 GAP = 8  # between a defect and the borders of its column and of the profile
 
@@ -32,7 +32,7 @@ SIZES = {
 
 
 def lay_out_close_up(seed: int, index: int) -> Layout:
-    """Image number `index` of `seed`: defects side by side, each kind equally likely, two images in five of one kind."""
+    """Image number `index` of `seed`: side by side, all kinds equally likely; two images in five show one kind."""
     rng = np.random.default_rng([seed, index, 5])
     kinds = rng.choice(ALUMINIUM_CLASSES, rng.integers(1, 4)).tolist()
     if rng.random() < 0.4:

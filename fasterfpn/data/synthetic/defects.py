@@ -156,11 +156,8 @@ def parti_color(patch: Patch) -> None:
     """A face of another tint than its neighbours, uneven along the profile."""
     pixels, a, b = patch.area()
     clouds = edge(patch.noise(2 * patch.breadth, patch.between(150, 500), pixels) + 1.2, 2.4)
-    tint = (
-        patch.coat
-        * (patch.between(0.75, 0.9) - 0.25 * patch.clarity)
-        * (1 + patch.rng.uniform(-1, 1) * np.float32([0.08, 0, -0.14]))
-    )
+    brightness = patch.between(0.75, 0.9) - 0.25 * patch.clarity
+    tint = patch.coat * brightness * (1 + patch.rng.uniform(-1, 1) * np.float32([0.08, 0, -0.14]))
     low = patch.strength(0.2, 0.5)
     blend(pixels, (np.float32(low) + np.float32(0.4) * clouds) * patch.within(a, b, 6), tint)
 
@@ -178,10 +175,8 @@ def dirty_point(patch: Patch) -> None:
         patch.spot(patch.between(0.4, 0.6) * long, patch.between(0.4, 0.6) * thick, size, _tone(patch), strength, 0.5)
         few, largest = 3, max(0.1 * min(long, thick), 4)
     else:
-        few, largest = (
-            int(np.clip(long * thick / float(np.exp(patch.between(np.log(2500), np.log(20000)))), 4, 160)),
-            patch.between(4, 11),
-        )
+        area_of_one = np.exp(patch.between(np.log(2500), np.log(20000)))
+        few, largest = int(np.clip(long * thick / area_of_one, 4, 160)), patch.between(4, 11)
     top, (left, right) = abs(patch.high_end - patch.between(0, 0.12)), patch.rng.uniform(0.2, 0.8, 2)
     ends = [(0, left), (1, right), (top, 0), (1 - top, 1)]
     for nth, (share_a, share_b) in enumerate([*ends, *patch.rng.random((few, 2))]):

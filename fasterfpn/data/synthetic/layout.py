@@ -103,10 +103,8 @@ class Layout:
     index: int
     profiles: tuple[Profile, ...]
     defects: tuple[Defect, ...]
-    frame: tuple[float, float] = (HEIGHT, WIDTH)
-    """What the image shows, (height, width) in reference pixels from the origin."""
-    clarity: float = 0.0
-    """How much clearer defects are than in the real setting, in widths of the range that their strength is drawn from."""
+    frame: tuple[float, float] = (HEIGHT, WIDTH)  # what the image shows, in reference pixels from the origin
+    clarity: float = 0.0  # how much clearer defects are than in the real setting, in widths of their range of strength
 
     def boxes(self, size: tuple[int, int]) -> np.ndarray:
         """x1, y1, x2, y2 of each defect in an image of `size` (H, W): float32 (N, 4), whole pixels, 2 apart or more."""

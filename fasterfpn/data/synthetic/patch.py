@@ -52,7 +52,7 @@ class Patch:
         return float(self.rng.uniform(low, high))
 
     def strength(self, low: float, high: float) -> float:
-        """How clearly something shows, at most 1: uniform between the limits of the real setting, moved by `clarity`."""
+        """How clearly something shows, at most 1: uniform between the real setting's limits, moved by `clarity`."""
         shift = self.clarity * (high - low)
         return min(self.between(low + shift, high + shift), 1.0)
 

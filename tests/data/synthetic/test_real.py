@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasterfpn.data.synthetic.boxes import IMAGES_OF_ONE, IMAGES_OF_TWO, SIZES
-from fasterfpn.data.synthetic.defects import KINDS, paint
 from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.defects import KINDS, paint
 from fasterfpn.data.synthetic.layout import Layout, extent, first_of_each_kind, lay_out, loosen
 from fasterfpn.data.synthetic.scene import Canvas
 
