@@ -32,7 +32,7 @@ def command(module, *arguments, cwd):
 def trained(tmp_path_factory):
     """A working folder with VOC data and a run on it."""
     folder = tmp_path_factory.mktemp("work")
-    write_images(folder / "data", 12, Request(5, size=(64, 96)), workers=1, progress=False)
+    write_images(folder / "data", 12, Request(3, size=(64, 96)), workers=1, progress=False)
     done = command("train", "--data", "data", "--out", "run", *TINY, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
@@ -83,7 +83,7 @@ def test_the_test_part_is_detected_on_once_and_the_steps_that_minutes_made_are_r
         monkeypatch.setattr(module, "detect_all", recorded)
     splits = []
     monkeypatch.setattr(train_module, "open_source", lambda config: splits.append(open_source(config)) or splits[0])
-    write_images(tmp_path / "data", 12, Request(5, size=(64, 96)), workers=1, progress=False)
+    write_images(tmp_path / "data", 12, Request(3, size=(64, 96)), workers=1, progress=False)
     config = small_config(str(tmp_path / "data"), minutes=0.01)
     train_module.train(config, out=tmp_path / "run")
     assert [part is splits[0].test for part in parts] == [False, True]  # 25 steps, the fewest: one validation
@@ -94,7 +94,7 @@ def test_the_test_part_is_detected_on_once_and_the_steps_that_minutes_made_are_r
 @pytest.mark.parametrize("data", ["synthetic", "all kinds", "one kind"])
 def test_the_papers_figures_stand_beside_its_own_kind_of_data_only(data, monkeypatch, tmp_path):
     folder = tmp_path / "folder"
-    write_images(folder, 12, Request(5, size=(64, 96)), workers=1, progress=False)
+    write_images(folder, 12, Request(3, size=(64, 96)), workers=1, progress=False)
     if data == "one kind":
         for path in (folder / "Annotations").iterdir():
             path.write_text(re.sub(r"<object>\s*<name>[^<]*", "<object><name>jet", path.read_text()))
@@ -165,3 +165,18 @@ def test_bad_input_is_one_line_and_leaves_nothing(trained, arguments, message):
     assert done.returncode == 2 and message in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "preset"),
+    [
+        ([], "demo"),
+        (["--data", "synthetic", "--steps", "3"], "demo"),
+        (["--data", "folder"], "small"),
+        (["--data=folder"], "small"),
+        (["--data", "folder", "--preset", "demo"], "demo"),
+        (["--preset", "paper"], "paper"),
+    ],
+)
+def test_the_data_choose_the_preset_unless_it_is_named(arguments, preset):
+    assert train_module.default_preset(arguments) == preset

@@ -48,8 +48,9 @@ def lay_out_close_up(seed: int, index: int) -> Layout:
     defects = []
     for kind, start, end in zip(kinds, cuts * FRAME[1], cuts[1:] * FRAME[1], strict=False):
         along, across = (rng.uniform(*limits) for limits in SIZES[kind])
-        along = min(along, end - start - 2 * GAP)
-        x1 = rng.uniform(start + GAP, end - GAP - along)
+        room = end - start - 2 * GAP
+        along = min(along, room)
+        x1 = start + GAP + rng.random() * (room - along)
         v1 = rng.uniform(GAP, height - GAP - across)
         defects.append(Defect(kind, x1, x1 + along, v1, v1 + across))
     return Layout(seed, index, (profile,), tuple(defects), FRAME, CLARITY)

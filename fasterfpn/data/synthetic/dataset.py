@@ -13,8 +13,9 @@ from torch.utils.data import Dataset
 from fasterfpn.data.splits import Splits
 from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 from fasterfpn.data.synthetic.processes import in_processes
-from fasterfpn.data.synthetic.request import Request
+from fasterfpn.data.synthetic.request import Difficulty, Request
 
+BUILT_IN_SIZES = {"easy": (120, 160), "real": (480, 640)}  # (H, W)
 BUILT_IN_IMAGES = {"train": 1000, "val": 100, "test": 300}
 
 
@@ -53,14 +54,15 @@ class SyntheticProfiles(Dataset):
         return f"synthetic-{self.first + index % len(self):06d}"
 
 
-def built_in_splits(seed: int = 0) -> Splits:
-    """The main job's data, made on the spot: three disjoint runs of indices of one seed, of the easy setting."""
-    parts, first = {}, 0
+def built_in_splits(seed: int = 0, difficulty: Difficulty = "easy") -> Splits:
+    """The main job's data, made on the spot: three disjoint runs of indices of one seed."""
+    request, parts, first = Request(seed, difficulty, BUILT_IN_SIZES[difficulty]), {}, 0
     for part, images in BUILT_IN_IMAGES.items():
-        parts[part] = SyntheticProfiles(images, Request(seed), first=first)
+        parts[part] = SyntheticProfiles(images, request, first=first)
         first += images
     sizes = ", ".join(f"{part} {images}" for part, images in BUILT_IN_IMAGES.items())
     summary = (
-        f"synthetic aluminium profiles, easy, of seed {seed}: {first} images, {len(ALUMINIUM_CLASSES)} classes; {sizes}"
+        f"synthetic aluminium profiles ({difficulty}), seed {seed}: {first} images, "
+        f"{len(ALUMINIUM_CLASSES)} classes; {sizes}"
     )
     return Splits(**parts, problems=(), summary=(summary,), named_test=True)
