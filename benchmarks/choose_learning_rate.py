@@ -17,7 +17,7 @@ from typing import Literal
 import timing
 import tyro
 
-from fasterfpn.data.synthetic.profiles import GENERATOR_HASH
+from fasterfpn.data.synthetic.request import GENERATOR_VERSION
 from fasterfpn.engine.config import config_from_record
 from fasterfpn.engine.fit import fit
 from fasterfpn.engine.run_folder import RunFolder
@@ -66,7 +66,7 @@ def main(
     rows = [row for network in NETWORKS for row in measured(out, network, steps, seed)]
     text = (
         f"mAP at IoU 0.5 on the {len(splits.val)} validation images after {steps} steps, the schedule laid out over "
-        f"them; scale {scale}, generator {GENERATOR_HASH}, seed {seed}."
+        f"them; scale {scale}, generator {GENERATOR_VERSION}, seed {seed}."
     )
     timing.write_results("learning_rates", "Learning rates of the experiment's networks", text, {"": rows})
 

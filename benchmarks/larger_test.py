@@ -22,8 +22,9 @@ import tyro
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.dataset import LabelledImages, all_targets
 from fasterfpn.data.sources import open_source
-from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
-from fasterfpn.data.synthetic.profiles import GENERATOR_HASH, write_aluminium
+from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.folders import write_images
+from fasterfpn.data.synthetic.request import GENERATOR_VERSION, Request
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.evaluator import detect_all
 from fasterfpn.study.experiment import BASE, CPU, NETWORKS
@@ -36,7 +37,7 @@ KEPT = ("images", "objects", "mAP", "AP", "by_short_side")
 def draw(folder: Path, images: int, seed: int) -> LabelledImages:
     """A test part of `images` new images; its folder also holds the two others that a data set must have, unused."""
     for part, count in (("train", 20), ("valid", 1), ("test", images)):
-        write_aluminium(folder / part, count, seed, CPU.image_size, deck="balanced")
+        write_images(folder / part, count, Request(seed, "real", CPU.image_size, "balanced"))
     return open_source(DataConfig(data=str(folder)), ALUMINIUM_CLASSES).test
 
 
@@ -75,7 +76,7 @@ def main(out: tyro.conf.Positional[Path], images: int = 2000, data_seed: int = 1
         data_seed: of the images; the experiment's own are 0, 1 and 2.
     """
     record = json.loads((out / "experiment.json").read_text(encoding="utf-8"))
-    if record["scale"] != "cpu" or record.get("generator") != GENERATOR_HASH:
+    if record["scale"] != "cpu" or record.get("generator") != GENERATOR_VERSION:
         raise SystemExit(f"{out}: not an experiment at scale cpu with this version's synthetic images")
     if data_seed < 3:
         raise SystemExit(f"--data-seed {data_seed}: the experiment's own images; give 3 or more")
@@ -91,7 +92,7 @@ def main(out: tyro.conf.Positional[Path], images: int = 2000, data_seed: int = 1
                 more = f", gain {with_bounds(gain['by_short_side'][index])}" if gain else ""
                 reach = f"{side['low']:g}-{side['high'] or ''}"
                 print(f"    {reach:>6} px, {side['objects']:4} objects: {with_bounds(side['AP'])}{more}")
-    content = {"torch": torch.__version__, "generator": GENERATOR_HASH, "images": images, "data_seed": data_seed}
+    content = {"torch": torch.__version__, "generator": GENERATOR_VERSION, "images": images, "data_seed": data_seed}
     target = Path(__file__).parent / "results" / "larger_test.json"
     target.write_text(json.dumps(content | {"seeds": results}, indent=1) + "\n", encoding="utf-8")
     print(target)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 import tyro
@@ -23,10 +23,11 @@ from fasterfpn.data.refusals import refuse
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.checkpoint import load_detector, stopped_training
-from fasterfpn.engine.config import PRESETS, SMALL, Config
+from fasterfpn.engine.config import DEMO, PRESETS, Config, Preset
 from fasterfpn.engine.evaluator import detect_all, summary, summary_table, without_nan
 from fasterfpn.engine.fit import fit
 from fasterfpn.engine.initial_weights import load_initial_weights
+from fasterfpn.engine.placement import Placement
 from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.engine.trainer import Outcome
 from fasterfpn.errors import InputError
@@ -34,7 +35,8 @@ from fasterfpn.files import OutputError, lock_holder, write_json
 from fasterfpn.models.detector import Detector, build_detector
 from fasterfpn.study.publish import publish_run
 
-MAIN_JOB = "the small preset on the built-in images takes about 18 minutes on two cores, 3 where they have AVX-512"
+MAIN_JOB = "the demo preset on the built-in images takes about {} minutes on two cores {}"
+MEASURED = {torch.float32: (4, "without bfloat16"), torch.bfloat16: (2, "with AVX-512 and bfloat16")}
 
 
 def train(
@@ -66,8 +68,8 @@ def train(
             raise InputError(
                 "norm batch needs several images to average over: give --batch-size 2 or more, or --norm group"
             )
-        if resume is None and config == SMALL:
-            print(MAIN_JOB)
+        if config == DEMO and target.type == "cpu" and resume is None:
+            print(MAIN_JOB.format(*MEASURED[Placement.on(target, config.training.precision).dtype]), flush=True)
         if config.data.data != "synthetic":  # so that evaluate finds it from anywhere
             config = replace(config, data=replace(config.data, data=str(Path(config.data.data).resolve())))
         splits = open_source(config.data)
@@ -153,23 +155,33 @@ def finish(detector: Detector, splits: Splits, config: Config, outcome: Outcome,
     print(f"{folder.report_page}: the report; the weights are in {folder.best}, the figures in {folder.metrics}")
 
 
-def command(preset: Literal["small", "paper"]):
+def default_preset(arguments: Sequence[str]) -> Preset:
+    """The one that `--preset` names, else the one for the data: demo for the built-in images, small for a folder."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", choices=sorted(PRESETS))
+    first.add_argument("--data", default="synthetic")
+    given = first.parse_known_args(arguments)[0]
+    return given.preset or ("demo" if given.data == "synthetic" else "small")
+
+
+def command(preset: Preset):
     """The command line with that preset's values as defaults."""
 
     def main(
         config: Annotated[Config, tyro.conf.OmitArgPrefixes] = PRESETS[preset],
-        preset: Literal["small", "paper"] = preset,
+        preset: Preset = preset,
         out: Path | None = None,
         device: str = "cuda" if torch.cuda.is_available() else "cpu",
         weights: str | None = None,
         threads: int | None = None,
         resume: Path | None = None,
     ) -> None:
-        """Train a detector; without arguments, the small preset on built-in pictures of aluminium profiles.
+        """Train a detector; without arguments, the demo preset on built-in pictures of aluminium profiles.
 
         Args:
             config: every field of the configuration.
-            preset: small learns on two CPU cores in minutes; paper is the paper's recipe for a GPU. Sets all defaults.
+            preset: sets all defaults. demo (for the built-in pictures) and small (for folders) learn on two CPU cores;
+                paper is the paper's recipe for a GPU, torchvision that of torchvision's detector.
             out: the run folder to make (default: the next free runs/NNN).
             device: cpu, cuda, cuda:1, ...
             weights: a ResNet's or torchvision detector's state dict (file or URL), "imagenet", or an earlier run.
@@ -181,12 +193,12 @@ def command(preset: Literal["small", "paper"]):
                 f"--resume {resume}: goes on with that run's own settings; leave --out, --weights and the "
                 "fields of the configuration away"
             )
+        if resume is None:
+            print(f"preset {preset}")
         train(config, out, device, weights, threads, resume)
 
     return main
 
 
 if __name__ == "__main__":
-    first = argparse.ArgumentParser(add_help=False)
-    first.add_argument("--preset", choices=sorted(PRESETS), default="small")
-    run(command(first.parse_known_args()[0].preset), "python -m fasterfpn.train", sys.argv[1:])
+    run(command(default_preset(sys.argv[1:])), "python -m fasterfpn.train", sys.argv[1:])

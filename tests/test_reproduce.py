@@ -12,7 +12,8 @@ import pytest
 
 from fasterfpn import reproduce
 from fasterfpn.cli import run
-from fasterfpn.data.synthetic.easy import write_voc
+from fasterfpn.data.synthetic.folders import write_images
+from fasterfpn.data.synthetic.request import Request
 from fasterfpn.engine import trainer
 from fasterfpn.study import stages
 
@@ -98,7 +99,7 @@ def test_what_is_done_is_not_done_again_and_what_is_not_is(finished, tmp_path, m
     trained = []
     fit = stages.fit
     monkeypatch.setattr(stages, "fit", lambda *arguments: trained.append(arguments[-1]) or fit(*arguments))
-    monkeypatch.setattr(stages, "write_aluminium", None)
+    monkeypatch.setattr(stages, "write_images", None)
     assert command("--out", out) == 0
     assert [folder.name for folder in trained] == ["single-scale"]
     assert (out / "report.html").is_file() and [path.name for path in out.rglob("*.partial")] == [
@@ -162,7 +163,7 @@ def test_a_stop_after_the_training_repeats_no_step(finished, tmp_path, monkeypat
 
 @pytest.mark.slow
 def test_other_images_want_another_folder(tmp_path, capsys):
-    write_voc(tmp_path / "data", 60, seed=1, size=(64, 96), workers=1, progress=False)
+    write_images(tmp_path / "data", 60, Request(1, size=(64, 96)), workers=1, progress=False)
     out = tmp_path / "out"
     assert command("--out", out, "--data", tmp_path / "data", "--steps", "1") == 0
     annotation = next(iter((tmp_path / "data" / "Annotations").iterdir()))
@@ -201,7 +202,7 @@ def test_other_settings_want_another_folder(finished, capsys):
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, capsys, arguments, message):
-    write_voc(tmp_path / "few", 12, seed=1, size=(64, 96), workers=1, progress=False)
+    write_images(tmp_path / "few", 12, Request(1, size=(64, 96)), workers=1, progress=False)
     stems = sorted(path.stem for path in (tmp_path / "few" / "Annotations").iterdir())
     lists = tmp_path / "few" / "ImageSets" / "Main"
     lists.mkdir(parents=True)

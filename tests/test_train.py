@@ -17,7 +17,8 @@ from fasterfpn import train as train_module
 from fasterfpn.cli import run
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
-from fasterfpn.data.synthetic.easy import write_voc
+from fasterfpn.data.synthetic.folders import write_images
+from fasterfpn.data.synthetic.request import Request
 from fasterfpn.engine import checkpoint as checkpoint_module
 from fasterfpn.engine import trainer as trainer_module
 from fasterfpn.engine.checkpoint import read_checkpoint
@@ -63,7 +64,7 @@ def command(module, *arguments, cwd):
 def trained(tmp_path_factory):
     """A working folder with VOC data and a run on it."""
     folder = tmp_path_factory.mktemp("work")
-    write_voc(folder / "data", 12, seed=5, size=(64, 96), workers=1, progress=False)
+    write_images(folder / "data", 12, Request(3, size=(64, 96)), workers=1, progress=False)
     done = command("train", "--data", "data", "--out", "run", *TINY, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
@@ -113,7 +114,7 @@ def test_the_test_part_is_detected_on_once_and_the_steps_that_minutes_made_are_r
         monkeypatch.setattr(module, "detect_all", recorded)
     splits = []
     monkeypatch.setattr(train_module, "open_source", lambda config: splits.append(open_source(config)) or splits[0])
-    write_voc(tmp_path / "data", 12, seed=5, size=(64, 96), workers=1, progress=False)
+    write_images(tmp_path / "data", 12, Request(3, size=(64, 96)), workers=1, progress=False)
     config = small_config(str(tmp_path / "data"), minutes=0.01)
     train_module.train(config, out=tmp_path / "run")
     assert [part is splits[0].test for part in parts] == [False, True]  # 25 steps, the fewest: one validation
@@ -313,7 +314,7 @@ def test_a_process_that_is_killed_or_terminated_goes_on_to_the_same_weights(work
 
 
 def test_a_report_that_cannot_be_written_is_made_again_by_a_resume(monkeypatch, tmp_path):
-    write_voc(tmp_path / "data", 12, seed=5, size=(64, 96), workers=1, progress=False)
+    write_images(tmp_path / "data", 12, Request(5, size=(64, 96)), workers=1, progress=False)
     run = tmp_path / "run"
 
     def full(*arguments):
@@ -328,3 +329,18 @@ def test_a_report_that_cannot_be_written_is_made_again_by_a_resume(monkeypatch, 
     assert (run / "report.html").is_file() and not (run / "resume.safetensors").exists()
     assert (run / "model.safetensors").read_bytes() == weights
     assert json.loads((run / "metrics.json").read_text())["test"] == metrics
+
+
+@pytest.mark.parametrize(
+    ("arguments", "preset"),
+    [
+        ([], "demo"),
+        (["--data", "synthetic", "--steps", "3"], "demo"),
+        (["--data", "folder"], "small"),
+        (["--data=folder"], "small"),
+        (["--data", "folder", "--preset", "demo"], "demo"),
+        (["--preset", "paper"], "paper"),
+    ],
+)
+def test_the_data_choose_the_preset_unless_it_is_named(arguments, preset):
+    assert train_module.default_preset(arguments) == preset

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.splits import Splits, open_data
-from fasterfpn.data.synthetic.easy import built_in_splits
+from fasterfpn.data.synthetic.dataset import built_in_splits
 
 
 def open_source(config: DataConfig, classes: Sequence[str] | None = None) -> Splits:
     """The three parts of `config.data`. With `classes`, a checkpoint's, others in a folder are an `InputError`."""
     if config.data == "synthetic":
-        return built_in_splits(config.split_seed)
+        return built_in_splits(config.split_seed, config.difficulty)
     return open_data(
         config.data,
         split_seed=config.split_seed,

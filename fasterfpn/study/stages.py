@@ -20,8 +20,9 @@ import torch
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.splits import Splits
-from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
-from fasterfpn.data.synthetic.profiles import GENERATOR_HASH, write_aluminium
+from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.folders import write_images
+from fasterfpn.data.synthetic.request import GENERATOR_VERSION, Request
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.config import Config
 from fasterfpn.engine.detections import load_detections, save_detections
@@ -114,7 +115,7 @@ def begun(
     """
     record = experiment.record() | {"scale": scale, "data": data, "weights": weights}
     if data == "synthetic":
-        record |= {"generator": GENERATOR_HASH}
+        record |= {"generator": GENERATOR_VERSION}
     else:
         splits = checked_data(data)
         record |= {"parts": splits.digest()}
@@ -188,7 +189,7 @@ def synthetic_data(experiment: Experiment, folder: Path) -> Splits:
         if not (folder / part).exists():
             noise, deck = (False, "balanced") if part == "test" else (experiment.label_noise, "paper")
             seed = len(PARTS) * experiment.data_seed + number
-            write_aluminium(folder / part, images, seed, experiment.image_size, noise, deck=deck)
+            write_images(folder / part, images, Request(seed, "real", experiment.image_size, deck, noise))
     return open_source(DataConfig(data=str(folder)), ALUMINIUM_CLASSES)
 
 
@@ -232,7 +233,7 @@ def notes(experiment: Experiment, record: dict[str, Any]) -> list[str]:
     if record["data"] == "synthetic":
         height, width = experiment.image_size
         lines.append(
-            f"The images are synthetic: {width}x{height} pixels, made by the generator with hash "
+            f"The images are synthetic: {width}x{height} pixels, made by the generator of version "
             f"{record['generator']}, seed {experiment.data_seed}; "
             "no figure here says how either network does on real profiles."
         )

@@ -8,7 +8,8 @@ import torch
 
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
-from fasterfpn.data.synthetic.easy import write_voc
+from fasterfpn.data.synthetic.folders import write_images
+from fasterfpn.data.synthetic.request import Request
 from fasterfpn.engine.config import Config
 from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.files import OutputError
@@ -30,7 +31,7 @@ ODD = ["划痕", "$5 to $6", "<b>&amp;", "{{ title }}", "x" * 200]
 def images(tmp_path_factory):
     """Twelve annotated images, some classes with names that are hard to print."""
     folder = tmp_path_factory.mktemp("images") / "data"
-    write_voc(folder, 12, seed=5, size=(64, 96), workers=1, progress=False)
+    write_images(folder, 12, Request(5, size=(64, 96)), workers=1, progress=False)
     plain = ["crater", "dirty point", "jet", "leakage", "orange peel"]
     for path in (folder / "Annotations").iterdir():
         text = path.read_text()

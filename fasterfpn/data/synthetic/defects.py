@@ -29,15 +29,15 @@ def non_conductive(patch: Patch) -> None:
     area = patch.area()
     clouds = patch.noise(0.7 * patch.breadth + 60, 350, area[0])
     density = np.clip(patch.between(0.4, 0.65) + 0.22 * clouds, 0.25, 1)
-    _speckle(patch, area, density, patch.between(0.5, 0.95))
+    _speckle(patch, area, density, patch.strength(0.5, 0.95))
 
 
 def leakage(patch: Patch) -> None:
     """A band with too little paint: bright dense grain all over, mostly with a rubbed line along one side."""
     pixels, a, b = patch.area()
     clouds = patch.noise(2 * patch.breadth, 500, pixels)
-    blend(pixels, np.float32(patch.between(0.1, 0.4)) * patch.within(a, b) * patch.fading(a, 0), patch.bare)
-    _speckle(patch, (pixels, a, b), np.clip(0.75 + 0.15 * clouds, 0.5, 1), patch.between(0.5, 0.9))
+    blend(pixels, np.float32(patch.strength(0.1, 0.4)) * patch.within(a, b) * patch.fading(a, 0), patch.bare)
+    _speckle(patch, (pixels, a, b), np.clip(0.75 + 0.15 * clouds, 0.5, 1), patch.strength(0.5, 0.9))
     if patch.rng.random() < 0.6:
         along = np.linspace(0, patch.length, 80)
         side = patch.rng.choice([0.06, 0.94]) * patch.breadth
@@ -49,14 +49,14 @@ def corner_leak(patch: Patch) -> None:
     pixels, a, b = patch.area()
     if patch.rng.random() < 0.35:
         b = np.float32(patch.breadth) - b
-    pixels *= 1 - np.float32(patch.between(0.25, 0.5)) * np.exp(-b.clip(0) / 14) * patch.within(a, b)
+    pixels *= 1 - np.float32(patch.strength(0.25, 0.5)) * np.exp(-b.clip(0) / 14) * patch.within(a, b)
     clouds = patch.noise(2 * patch.breadth, 300, pixels)
     _speckle(
-        patch, (pixels, a, b), np.clip(patch.between(0.25, 0.75) + 0.2 * clouds, 0.1, 0.9), patch.between(0.4, 0.8)
+        patch, (pixels, a, b), np.clip(patch.between(0.25, 0.75) + 0.2 * clouds, 0.1, 0.9), patch.strength(0.4, 0.8)
     )
     start, end = 0.72 * patch.breadth, 0.93 * patch.breadth
     row = edge(b - start, 3) * edge(end - b, 3)
-    row *= edge(patch.noise(500, 120, pixels) + patch.between(0.3, 2), 1.5) * np.float32(patch.between(0.5, 0.95))
+    row *= edge(patch.noise(500, 120, pixels) + patch.between(0.3, 2), 1.5) * np.float32(patch.strength(0.5, 0.95))
     crumbs = patch.noise(3.8, 4.5, pixels) + 0.5 * patch.noise(8, 12, pixels)
     blend(pixels, row * edge(crumbs + 0.5, 1.6), (0.86, 0.90, 0.88))
     blend(pixels, row * edge(-0.3 - crumbs, 1.2), (0.10, 0.11, 0.11))
@@ -73,7 +73,7 @@ def orange_peel(patch: Patch) -> None:
     step = max(round(5 * patch.canvas.scale[0]), 1)
     slope = height - np.roll(height, (step, step), (0, 1))
     patches = edge(patch.noise(300, 500, pixels) + 2, 3) * np.float32(0.7) + np.float32(0.3)
-    slope *= np.float32(patch.between(0.07, 0.2)) * patches * patch.within(a, b)
+    slope *= np.float32(patch.strength(0.07, 0.2)) * patches * patch.within(a, b)
     pixels *= 1 + np.clip(slope, -0.5, 0.6)
     for _ in range(int(patch.breadth * patch.length / 2e4)):
         a1, b1 = patch.between(0, patch.length), patch.between(6, patch.breadth - 6)
@@ -100,7 +100,7 @@ def jet(patch: Patch) -> None:
         alpha = strength * np.clip(_wander(patch.rng, points) * 0.4 + 0.8, 0.4, 1)
         for offset, colour in ((0, tone * patch.coat), (-3.5, np.minimum(1.25 * patch.coat, 1))):
             b = 4 + path * (patch.breadth - 7) + offset
-            patch.stroke(along * patch.length, b, 3, colour, alpha)
+            patch.stroke(along * patch.length, b, 3 + 4 * patch.clarity, colour, alpha)
 
 
 def _wander(rng: np.random.Generator, points: int) -> np.ndarray:
@@ -134,7 +134,7 @@ def paint_bubble(patch: Patch) -> None:
     if long > 2.2 * thick:
         wide = high = min(thick / 2, 22)
         blisters = [(a, b, r / wide) for a, b, r in _along_a_line(patch, wide, 1.9 * wide)]
-    strength = patch.between(0.25, 0.65)
+    strength = patch.strength(0.25, 0.65)
     for a, b, r in blisters:
         patch.spot(a, b, (r * wide, r * high), 0.5 * patch.coat, strength, 0.08)
         inner, glint = (0.8 * r * wide, 0.72 * r * high), (0.35 * r * wide, 0.25 * r * high)
@@ -144,7 +144,7 @@ def paint_bubble(patch: Patch) -> None:
 
 def crater(patch: Patch) -> None:
     """A row of small pits from end to end along a dark seam; each has a lit lip."""
-    thick, strength = patch.breadth, patch.between(0.45, 0.9)
+    thick, strength = patch.breadth, patch.strength(0.45, 0.9)
     along = np.linspace(0, patch.length, 60)
     patch.stroke(along, np.full(60, thick / 2), 2, 0.45 * patch.coat, 0.5 * strength * patch.rng.uniform(0.4, 1, 60))
     for a, b, r in _along_a_line(patch, min(0.42 * thick, 13), patch.between(22, 60)):
@@ -156,8 +156,9 @@ def parti_color(patch: Patch) -> None:
     """A face of another tint than its neighbours, uneven along the profile."""
     pixels, a, b = patch.area()
     clouds = edge(patch.noise(2 * patch.breadth, patch.between(150, 500), pixels) + 1.2, 2.4)
-    tint = patch.coat * patch.between(0.75, 0.9) * (1 + patch.rng.uniform(-1, 1) * np.float32([0.08, 0, -0.14]))
-    low = patch.between(0.2, 0.5)
+    brightness = patch.between(0.75, 0.9) - 0.25 * patch.clarity
+    tint = patch.coat * brightness * (1 + patch.rng.uniform(-1, 1) * np.float32([0.08, 0, -0.14]))
+    low = patch.strength(0.2, 0.5)
     blend(pixels, (np.float32(low) + np.float32(0.4) * clouds) * patch.within(a, b, 6), tint)
 
 
@@ -174,7 +175,8 @@ def dirty_point(patch: Patch) -> None:
         patch.spot(patch.between(0.4, 0.6) * long, patch.between(0.4, 0.6) * thick, size, _tone(patch), strength, 0.5)
         few, largest = 3, max(0.1 * min(long, thick), 4)
     else:
-        few, largest = int(np.clip(long * thick / patch.graded(2500, 20000), 4, 160)), patch.between(4, 11)
+        area_of_one = np.exp(patch.between(np.log(2500), np.log(20000)))
+        few, largest = int(np.clip(long * thick / area_of_one, 4, 160)), patch.between(4, 11)
     top, (left, right) = abs(patch.high_end - patch.between(0, 0.12)), patch.rng.uniform(0.2, 0.8, 2)
     ends = [(0, left), (1, right), (top, 0), (1 - top, 1)]
     for nth, (share_a, share_b) in enumerate([*ends, *patch.rng.random((few, 2))]):
@@ -232,5 +234,5 @@ def paint(layout: Layout, size: tuple[int, int]) -> Canvas:
     canvas = draw_scene(np.random.default_rng([layout.seed, layout.index, 2]), layout, size)
     for nth, defect in enumerate(layout.defects):
         rng = np.random.default_rng([layout.seed, layout.index, 3, nth])
-        KINDS[defect.kind](Patch(rng, canvas, layout.profiles[0], defect))
+        KINDS[defect.kind](Patch(rng, canvas, layout.profiles[0], defect, layout.clarity))
     return canvas

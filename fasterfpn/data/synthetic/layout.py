@@ -22,7 +22,7 @@ from fasterfpn.data.synthetic.boxes import (
     SIZES,
     share_alone,
 )
-from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 
 WIDTH, HEIGHT = 2560, 1920
 MIDDLE = WIDTH / 2
@@ -103,10 +103,12 @@ class Layout:
     index: int
     profiles: tuple[Profile, ...]
     defects: tuple[Defect, ...]
+    frame: tuple[float, float] = (HEIGHT, WIDTH)  # what the image shows, in reference pixels from the origin
+    clarity: float = 0.0  # how much clearer defects are than in the real setting, in widths of their range of strength
 
     def boxes(self, size: tuple[int, int]) -> np.ndarray:
         """x1, y1, x2, y2 of each defect in an image of `size` (H, W): float32 (N, 4), whole pixels, 2 apart or more."""
-        scale = np.array([size[1] / WIDTH, size[0] / HEIGHT] * 2)
+        scale = np.array([size[1] / self.frame[1], size[0] / self.frame[0]] * 2)
         boxes = np.array([extent(self.profiles[0], defect) for defect in self.defects]).reshape(-1, 4)
         boxes = np.round(boxes * scale)
         limit = np.array([size[1], size[0]])

@@ -24,6 +24,7 @@ class Patch:
     canvas: Canvas
     profile: Profile
     defect: Defect
+    clarity: float = 0.0
 
     @property
     def length(self) -> float:
@@ -50,9 +51,14 @@ class Patch:
     def between(self, low: float, high: float) -> float:
         return float(self.rng.uniform(low, high))
 
+    def strength(self, low: float, high: float) -> float:
+        """How clearly something shows, at most 1: uniform between the real setting's limits, moved by `clarity`."""
+        shift = self.clarity * (high - low)
+        return min(self.between(low + shift, high + shift), 1.0)
+
     def graded(self, low: float, high: float) -> float:
-        """Strength on a logarithmic scale: as many faint ones as clear ones."""
-        return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
+        """`strength` on a logarithmic scale: as many faint ones as clear ones."""
+        return min(float(np.exp(self.between(*np.log((low, high)) + self.clarity * np.log(high / low)))), 1.0)
 
     def area(self) -> Area:
         """The pixels around the defect, and where on it they are."""

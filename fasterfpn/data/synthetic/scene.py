@@ -48,6 +48,8 @@ class Canvas:
     """The picture in the making."""
 
     image: np.ndarray
+    frame: Pair = (HEIGHT, WIDTH)
+    """What it shows, (height, width) in reference pixels from the origin."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,7 +59,7 @@ class Canvas:
     @property
     def scale(self) -> tuple[float, float]:
         """Pixels a reference pixel, along y and x."""
-        return self.size[0] / HEIGHT, self.size[1] / WIDTH
+        return self.size[0] / self.frame[0], self.size[1] / self.frame[1]
 
     def window(self, x1: float, y1: float, x2: float, y2: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The pixels (3, h, w) of an area, a view, with the x (1, w) and y (h, 1) of their centres."""
@@ -115,13 +117,13 @@ def blend(pixels: np.ndarray, alpha: np.ndarray, colour: Colour) -> None:
 
 def draw_scene(rng: np.random.Generator, layout: Layout, size: tuple[int, int]) -> Canvas:
     """Table and profiles, sound but for marks that are no defects."""
-    canvas = Canvas(_table(rng, size))
+    canvas = _table(rng, layout.frame, size)
     for profile in layout.profiles[::-1]:
         draw_profile(rng, canvas, profile)
     return canvas
 
 
-def _table(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+def _table(rng: np.random.Generator, frame: Pair, size: tuple[int, int]) -> Canvas:
     """Teal, unevenly lit, leathery, with a glossy patch, worn places, dust and scratches."""
     colour = np.float32(TABLES[rng.choice(len(TABLES), p=(0.34, 0.24, 0.2, 0.12, 0.1))])
     colour = colour * np.float32(rng.uniform(0.85, 1.12)) * rng.uniform(0.95, 1.05, 3).astype(np.float32)
@@ -134,8 +136,8 @@ def _table(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     resized = [Image.fromarray(plane).resize(size[::-1], Image.Resampling.BICUBIC) for plane in coarse]
     image = np.stack([np.asarray(plane) for plane in resized])
 
-    canvas = Canvas(image)
-    leather = noise(rng, (HEIGHT, WIDTH), (4.5, 6), size)
+    canvas = Canvas(image, frame)
+    leather = noise(rng, frame, (4.5, 6), size)
     leather *= np.float32(rng.uniform(0.006, 0.02))
     for channel in image:
         channel += leather
@@ -160,7 +162,7 @@ def _table(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
         radius = rng.uniform(1, 4, 2)
         colour = DUST if rng.random() < 0.85 else DARK
         canvas.spot(rng.uniform(0, WIDTH), rng.uniform(0, HEIGHT), radius, colour, rng.uniform(0.2, 0.9))
-    return image
+    return canvas
 
 
 def _section(rng: np.random.Generator, profile: Profile) -> tuple[np.ndarray, np.ndarray]:
@@ -215,7 +217,7 @@ def draw_profile(rng: np.random.Generator, canvas: Canvas, profile: Profile) -> 
         1 + glow * np.exp(-(((x - glow_x) / rng.uniform(300, 900)) ** 2)) + rng.uniform(-0.1, 0.1) * (x / WIDTH - 0.5)
     )
     paint *= along.astype(np.float32)
-    grain = noise(rng, (profile.height + 500, WIDTH), (3.5, 4), paint.shape)
+    grain = noise(rng, (profile.height + 500, canvas.frame[1]), (3.5, 4), paint.shape)
     paint *= (
         1
         + np.float32(rng.uniform(0.01, 0.035)) * grain
@@ -255,7 +257,7 @@ def take_photograph(rng: np.random.Generator, canvas: Canvas) -> bytes:
         plane *= np.float32(255 * exposure[channel])
         pixels[..., channel] = np.clip(plane, 0, 255, out=plane)
     picture = Image.fromarray(pixels).filter(ImageFilter.BoxBlur(rng.uniform(0.2, 0.9) * canvas.scale[0]))
-    grain = noise(rng, (HEIGHT, WIDTH), (1.8, 1.8), canvas.size)
+    grain = noise(rng, canvas.frame, (1.8, 1.8), canvas.size)
     grain = Image.fromarray((grain * np.float32(rng.uniform(1.5, 4)) + 128).clip(0, 255).astype(np.uint8))
     picture = ImageChops.add(picture, Image.merge("RGB", [grain] * 3), 1, -128)
     file = BytesIO()

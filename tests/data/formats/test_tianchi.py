@@ -14,10 +14,9 @@ from fasterfpn.data.formats.labelme import write_labelme
 from fasterfpn.data.formats.record import ReadOptions, Record
 from fasterfpn.data.formats.tianchi import CHINESE_NAMES, NO_DEFECT, ONE_KIND, SEVERAL_KINDS, data_set_root
 from fasterfpn.data.splits import _draw_missing, largest_remainder, open_data
+from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 from fasterfpn.data.tree import walk
 from fasterfpn.errors import InputError
-
-ALUMINIUM_CLASSES = tuple(CHINESE_NAMES)
 
 # Images of each kind alone, as in the data set, and those of several kinds.
 COUNTS = (390, 128, 346, 173, 538, 86, 82, 407, 365, 261, 229)

@@ -1,25 +1,18 @@
-"""The stand-in for the paper's data set: counts, sizes, boxes that defects fill, and that a seed fixes it all."""
+"""The real setting stands in for the paper's data set: counts, box sizes, defects that fill their boxes."""
 
-import json
 from collections import Counter
 from dataclasses import replace
-from io import BytesIO
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from fasterfpn.data.formats.tianchi import CHINESE_NAMES
 from fasterfpn.data.synthetic.boxes import IMAGES_OF_ONE, IMAGES_OF_TWO, SIZES
-from fasterfpn.data.synthetic.defects import KINDS, paint, photograph
-from fasterfpn.data.synthetic.easy_defects import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
+from fasterfpn.data.synthetic.defects import KINDS, paint
 from fasterfpn.data.synthetic.layout import Layout, extent, first_of_each_kind, lay_out, loosen
-from fasterfpn.data.synthetic.profiles import AluminiumProfiles, synthesize_aluminium, write_aluminium
 from fasterfpn.data.synthetic.scene import Canvas
-from fasterfpn.errors import InputError
-from fasterfpn.synthesize import main
 
 seeds, indices = st.integers(0, 2**40), st.integers(0, 10**6)
 REAL = {  # quantiles at 5/25/50/75/95 % of width and height in the data set, share of boxes across the whole width
@@ -129,43 +122,6 @@ def test_a_small_image_shows_the_scene_of_a_large_one():
         assert np.abs(means - small).mean() < 0.02
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_the_same_bytes_for_any_number_of_processes(tmp_path, workers):
-    write_aluminium(tmp_path / "new" / "profiles", 24, 7, (96, 128), workers=workers, progress=False)
-    files = sorted((tmp_path / "new").rglob("*.jpg"), key=lambda path: path.stem[-10:])
-    dataset = AluminiumProfiles(24, 7, (96, 128), workers=3 - workers, progress=False)
-    assert len(files) == len(dataset) == 24 and dataset.classes == ALUMINIUM_CLASSES
-    for index, path in enumerate(files):
-        jpeg, boxes, labels = synthesize_aluminium(7, index, (96, 128))
-        assert path.read_bytes() == jpeg
-        image, target = dataset[index]
-        assert np.array_equal((image * 255).round().byte().permute(1, 2, 0).numpy(), np.array(Image.open(path)))
-        assert np.array_equal(target["boxes"], boxes) and np.array_equal(target["labels"], labels)
-        assert dataset.size(index) == (96, 128) and dataset.image_name(index) == f"aluminium-{index:06d}"
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["profiles"], "no temporary folder is left"
-
-
-def test_files_are_laid_out_as_the_originals(tmp_path):
-    write_aluminium(tmp_path / "out", 40, 3, (64, 96), workers=1, progress=False)
-    for index in range(40):
-        _, boxes, labels = synthesize_aluminium(3, index, (64, 96))
-        (path,) = tmp_path.glob(f"out/**/*{index:06d}合成样本.json")
-        kinds = [CHINESE_NAMES[kind] for nth, kind in enumerate(ALUMINIUM_CLASSES, 1) if nth in labels]
-        assert path.name.startswith(",".join(kinds))
-        folder = f"单瑕疵图片/{kinds[0]}" if len(kinds) == 1 else "多瑕疵图片"
-        assert path.parent == tmp_path / "out" / folder and path.with_suffix(".jpg").exists()
-        shapes = json.loads(path.read_text())["shapes"]
-        assert [shape["label"] for shape in shapes] == [CHINESE_NAMES[ALUMINIUM_CLASSES[label - 1]] for label in labels]
-        corners = np.array([shape["points"] for shape in shapes])
-        assert np.array_equal(np.hstack([corners.min(1), corners.max(1)]), boxes)
-
-
-def test_seed_and_index_both_matter():
-    made = [synthesize_aluminium(seed, index, (64, 64))[0] for seed in (0, 1) for index in (0, 1)]
-    assert len(set(made)) == 4
-    assert AluminiumProfiles(1, 1, (64, 64), first=1, progress=False)._made[0][0] == made[3]
-
-
 @given(seeds, indices)
 @settings(max_examples=50)
 def test_label_noise_keeps_boxes_valid(seed, index):
@@ -176,49 +132,13 @@ def test_label_noise_keeps_boxes_valid(seed, index):
     assert (noisy[:, :2] >= 0).all() and (noisy[:, 2:] <= (128, 96)).all() and (noisy[:, 2:] - noisy[:, :2] >= 2).all()
 
 
-def test_label_noise_loosens_and_drops_boxes_but_leaves_the_picture():
+def test_label_noise_loosens_and_drops_boxes():
     pairs = [(lay_out(0, i).boxes((480, 640)), i) for i in range(300)]
     noisy = [loosen(np.random.default_rng(i), boxes, (480, 640)) for boxes, i in pairs]
     overlooked = sum(int((~kept).sum()) for _, kept in noisy)
     loose = sum(int((new != boxes[kept]).any(1).sum()) for (boxes, _), (new, kept) in zip(pairs, noisy, strict=True))
     assert overlooked > 5 and loose > 60
-    clean, marked = ([synthesize_aluminium(0, i, (64, 64), noise) for i in range(12)] for noise in (False, True))
-    assert [image[0] for image in clean] == [image[0] for image in marked]
-    assert any(not np.array_equal(before[1], after[1]) for before, after in zip(clean, marked, strict=True))
 
 
-def test_the_picture_is_an_ordinary_jpeg_of_the_size_asked_for():
-    image = Image.open(BytesIO(photograph(lay_out(0, 0), (130, 170))))
-    assert image.format == "JPEG" and image.mode == "RGB" and image.size == (170, 130)
-
-
-@pytest.mark.parametrize("wrong", [{"seed": -1}, {"index": -1}, {"size": (63, 320)}, {"deck": "full"}])
-def test_impossible_requests_are_refused(wrong):
-    with pytest.raises(InputError):
-        synthesize_aluminium(**{"seed": 0, "index": 0, "size": (96, 128)} | wrong)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"images": 2},
-        {"images": 0, "out": "out", "difficulty": "real"},
-        {"images": 2, "out": "out", "label_noise": True},
-        {"images": 2, "out": "out", "deck": "balanced"},
-        {"contact_sheet": "sheet.tiff"},
-        {"contact_sheet": "absent/sheet.png"},
-        {"contact_sheet": "sheet.png", "seed": -1},
-    ],
-)
-def test_command_line_refuses_and_leaves_nothing(tmp_path, wrong):
-    paths = {key: tmp_path / wrong[key] for key in ("out", "contact_sheet") if key in wrong}
-    with pytest.raises(InputError):
-        main(**{**wrong, **paths})
-    assert not list(tmp_path.iterdir())
-
-
-def test_command_line_writes_images_and_a_contact_sheet(tmp_path):
-    main(3, tmp_path / "out", difficulty="real", size="128x96", contact_sheet=tmp_path / "sheet.jpg")
-    assert len(list(tmp_path.glob("out/**/*.json"))) == 3
-    assert Image.open(tmp_path / "sheet.jpg").size == (2096, 716)
+def test_the_contact_sheet_shows_each_kind_alone():
     assert [lay_out(0, index).defects[0].kind for index in first_of_each_kind(0).values()] == list(ALUMINIUM_CLASSES)
