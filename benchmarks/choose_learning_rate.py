@@ -23,8 +23,8 @@ from fasterfpn.engine.fit import fit
 from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.files import write_json
 from fasterfpn.models.detector import build_detector
-from fasterfpn.reproduce import synthetic_data
 from fasterfpn.study.experiment import NETWORKS, SCALES
+from fasterfpn.study.stages import synthetic_data
 
 
 def main(

@@ -20,7 +20,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from fasterfpn.data.dataset import LabelledImages
+from fasterfpn.data.dataset import LabelledImages, all_targets
 from fasterfpn.data.sources import open_source
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.config import DEMO
@@ -35,7 +35,7 @@ class Shuffled:
 
     def __init__(self, dataset: LabelledImages, seed: int = 0) -> None:
         self.dataset, self.classes = dataset, dataset.classes
-        labels = [dataset[index][1]["labels"] for index in range(len(dataset))]
+        labels = [target["labels"] for target in all_targets(dataset)]
         order = torch.randperm(sum(map(len, labels)), generator=torch.Generator().manual_seed(seed))
         self.labels = torch.cat(labels)[order].split([len(label) for label in labels])
 
@@ -43,8 +43,10 @@ class Shuffled:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        image, target = self.dataset[index]
-        return image, target | {"labels": self.labels[index]}
+        return self.dataset[index][0], self.targets(index)
+
+    def targets(self, index: int) -> dict[str, Tensor]:
+        return self.dataset.targets(index) | {"labels": self.labels[index]}
 
     def size(self, index: int) -> tuple[int, int]:
         return self.dataset.size(index)
@@ -55,7 +57,7 @@ class Shuffled:
 
 def constant_detections(train: LabelledImages, images: int) -> list[dict[str, Tensor]]:
     """Every class at the mean of its training boxes, best-scored where it is most frequent."""
-    targets = [train[index][1] for index in range(len(train))]
+    targets = all_targets(train)
     boxes, labels = (torch.cat([target[name] for target in targets]) for name in ("boxes", "labels"))
     known = torch.arange(1, len(train.classes) + 1)
     mean = torch.stack([boxes[labels == label].mean(0) for label in known])

@@ -20,16 +20,16 @@ import torch
 import tyro
 
 from fasterfpn.data.config import DataConfig
-from fasterfpn.data.dataset import LabelledImages
+from fasterfpn.data.dataset import LabelledImages, all_targets
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 from fasterfpn.data.synthetic.folders import write_images
 from fasterfpn.data.synthetic.request import GENERATOR_VERSION, Request
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.evaluator import detect_all
-from fasterfpn.reproduce import run_folder
 from fasterfpn.study.experiment import BASE, CPU, NETWORKS
-from fasterfpn.study.figures import gain_figures, network_figures, size_factors, targets_of
+from fasterfpn.study.figures import gain_figures, network_figures, size_factors
+from fasterfpn.study.stages import run_path
 
 KEPT = ("images", "objects", "mAP", "AP", "by_short_side")
 
@@ -43,9 +43,9 @@ def draw(folder: Path, images: int, seed: int) -> LabelledImages:
 
 def judge(out: Path, test: LabelledImages, seed: int) -> dict[str, Any]:
     """The figures of every network trained with one seed, and their gains over the single-scale one."""
-    targets, figures, samples = targets_of(test), {}, {}
+    targets, figures, samples = all_targets(test), {}, {}
     for network in NETWORKS:
-        folder = run_folder(out, seed, network)
+        folder = run_path(out, seed, network)
         if folder.is_dir():
             print(folder, flush=True)
             detector = load_detector(folder, "cpu")

@@ -17,22 +17,24 @@ from typing import Any
 import torch
 import tyro
 
-from fasterfpn.data.formats.labelme import original_root, read_original
+from fasterfpn.data.formats import tianchi
+from fasterfpn.data.formats.record import ReadOptions
 from fasterfpn.data.images import read_image
+from fasterfpn.data.tree import Tree, walk
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.geometry import box_iou
 
 RESULTS = Path(__file__).parent / "results" / "originals.json"
 
 
-def judge(run: Path, root: Path, score: float) -> list[dict[str, Any]]:
-    """One entry for each object below `root`: its kind, and the detections upon it as [label, score], best first."""
+def judge(run: Path, tree: Tree, score: float) -> list[dict[str, Any]]:
+    """One entry for each object of `tree`: its kind, and the detections upon it as [label, score], best first."""
     detector = load_detector(run, "cpu")
     entries = []
-    for item in read_original(root):
+    for item in tianchi.read(tree, ReadOptions(), tree).records:
         with torch.no_grad():
             result = detector([read_image(item.image) / 255])[0]
-        for truth in item.annotation.objects:
+        for truth in item.objects:
             upon = box_iou(torch.tensor([truth.box], dtype=torch.float32), result["boxes"])[0] >= 0.5
             chosen = (upon & (result["scores"] >= score)).nonzero()[:, 0].tolist()
             labels, scores = result["labels"].tolist(), result["scores"].tolist()
@@ -49,12 +51,12 @@ def main(data: tyro.conf.Positional[Path], runs: tyro.conf.Positional[tuple[Path
         runs: run folders.
         score: the least that a detection needs to count.
     """
-    root = original_root(data)
-    if root is None:
+    tree = walk(data)
+    if not tianchi.recognises(tree):
         raise SystemExit(f"{data}: not in the layout of the paper's data set")
     results = {}
     for run in runs:
-        entries = judge(run, root, score)
+        entries = judge(run, tree, score)
         name = "/".join(run.resolve().parts[-2:])
         found = sum(bool(entry["found"]) for entry in entries)
         named = sum(any(label == entry["object"] for label, _ in entry["found"]) for entry in entries)

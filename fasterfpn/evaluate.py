@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
 import tyro
 from torch.utils.data import ConcatDataset, Dataset
 
-from fasterfpn.cli import checked_device
+from fasterfpn.cli import DEFAULT_DEVICE, RunArgument, check_writable, checked_device
 from fasterfpn.cli import run as run_command
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
@@ -25,7 +24,7 @@ Split = Literal["train", "val", "test", "all"]
 
 @dataclass(frozen=True)
 class Selection:
-    """The images to evaluate on, where they come from, which part of it they are, and what reading them brought up."""
+    """The images to evaluate on, where they come from, which part of it they are, and the report of their reading."""
 
     dataset: Dataset
     data: str
@@ -34,12 +33,13 @@ class Selection:
 
 
 def main(
-    run: tyro.conf.Positional[Path],
+    run: RunArgument,
     data: str | None = None,
     split: Split | None = None,
     iou: float = 0.5,
     json_file: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
-    device: str = "cuda" if torch.cuda.is_available() else "cpu",
+    device: str = DEFAULT_DEVICE,
+    threads: int | None = None,
 ) -> None:
     """Print VOC average precision (area and 11-point) by class, with and without difficult boxes.
 
@@ -47,17 +47,18 @@ def main(
         run: a run folder, or a checkpoint file.
         data: folder of annotated images (default: the data that the run was trained on).
         split: part of the data. Default: test of the run's own data, or where the folder names a test part; else all.
-        iou: overlap from which a detection counts as right.
-        json_file: also write the figures into this file.
+        iou: lowest intersection over union, above 0 up to 1, at which a detection counts as correct.
+        json_file: also write the figures to this file, as JSON.
         device: cpu, cuda, cuda:1, ...
+        threads: CPU threads (default: torch's choice).
     """
     if not 0 < iou <= 1:
         raise InputError(f"--iou {iou}: give a number above 0 and at most 1")
-    if json_file is not None and (json_file.is_dir() or not json_file.parent.is_dir()):
-        raise InputError(f"--json {json_file}: give a file in a folder that exists")
-    checked_device(device)
+    place = checked_device(device, threads)
+    if json_file is not None:
+        check_writable("--json", json_file)  # before hours of evaluation
     trained_on = read_checkpoint(run).config.data
-    detector = load_detector(run, device)
+    detector = load_detector(run, place)
     selection = select_images(trained_on, data, split, detector.classes)
     print(selection.report)
     images = f"{len(selection.dataset)} images" + (f", part {selection.split}" if selection.split != "all" else "")
@@ -74,10 +75,10 @@ def select_images(trained_on: DataConfig, data: str | None, split: Split | None,
 
     A part that a folder does not name is drawn as in training: with the run's seed and shares. Of another folder, which
     the run has not seen, all images serve unless it names its test part. Raises InputError for an empty part, a class
-    that the run does not know, and whatever `open_data` refuses.
+    that the run does not know, and whatever `open_source` refuses.
     """
     own = data is None or same_source(data, trained_on.data)
-    source = trained_on if data is None else replace(trained_on, data=data)
+    source = replace(trained_on, data=trained_on.data if data is None else data, allow_copies=True)  # counted, no more
     if split == "all" or (split is None and not own):
         source = replace(source, validation_fraction=0.0, test_fraction=0.0)  # name parts, draw none
     splits = open_source(source, classes)

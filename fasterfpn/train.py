@@ -1,13 +1,12 @@
 """`python -m fasterfpn.train`: data in, a trained detector and its report out.
 
-The run folder gets config.json, losses.csv and .png, validation.csv, model.safetensors (best on validation),
-last.safetensors, metrics.json (the test part, read once), pictures/ of detections, and report.html with report.json.
+The run folder gets config.json, losses.csv, validation.csv, model.safetensors (best on validation), last.safetensors,
+metrics.json (figures of the test part), and report.html with report.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,9 +16,10 @@ from typing import Annotated
 
 import torch
 import tyro
-from tqdm import tqdm
 
 from fasterfpn.cli import checked_device, run
+from fasterfpn.data.dataset import check_images
+from fasterfpn.data.refusals import refuse
 from fasterfpn.data.sources import open_source
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.checkpoint import load_detector, stopped_training
@@ -29,21 +29,14 @@ from fasterfpn.engine.fit import fit
 from fasterfpn.engine.initial_weights import load_initial_weights
 from fasterfpn.engine.placement import Placement
 from fasterfpn.engine.run_folder import RunFolder
-from fasterfpn.engine.stop import interrupt
 from fasterfpn.engine.trainer import Outcome
 from fasterfpn.errors import InputError
 from fasterfpn.files import OutputError, lock_holder, write_json
 from fasterfpn.models.detector import Detector, build_detector
-from fasterfpn.report.curves import loss_curve
-from fasterfpn.report.draw import draw_detections
-from fasterfpn.study.experiment import NETWORKS
-from fasterfpn.study.figures import measured_speed
-from fasterfpn.study.run_report import Run, write_report
+from fasterfpn.study.publish import publish_run
 
 MAIN_JOB = "the demo preset on the built-in images takes about {} minutes on two cores {}"
 MEASURED = {torch.float32: (4, "without bfloat16"), torch.bfloat16: (2, "with AVX-512 and bfloat16")}
-PICTURES = 12
-PICTURE_SCORE = 0.5
 
 
 def train(
@@ -58,11 +51,7 @@ def train(
 
     With `resume`, the folder of a run that was stopped, `config` is that run's and the rest of it is done there.
     """
-    if threads is not None:
-        if threads < 1:
-            raise InputError(f"--threads {threads}: give 1 or more")
-        torch.set_num_threads(threads)
-    target = checked_device(device)
+    target = checked_device(device, threads)
     with ExitStack() as held:
         if resume is not None:
             folder = RunFolder(resume)
@@ -91,15 +80,14 @@ def train(
         if weights is not None:
             print(load_initial_weights(detector, weights))
         detector.to(target)
-        for part in (splits.train, splits.val, splits.test):
-            for index in tqdm(range(len(part)), desc="decode", unit="image", leave=False):
-                part[index]  # before anything is written: one that does not decode stops here
+        # Before anything is written: images that do not decode stop here, all of them named.
+        refuse([problem for part in (splits.train, splits.val, splits.test) for problem in check_images(part)])
         if resume is None:
             folder = RunFolder(out) if out is not None else RunFolder.next_in(Path("runs"))
             held.enter_context(folder.begun())
         with telling_how_to_go_on(folder):
             outcome = fit(detector, splits, config, folder.path)
-            report(load_detector(folder.path, device), splits, config, outcome, folder.path)
+            finish(load_detector(folder.path, device), splits, config, outcome, folder)
         folder.resume.unlink(missing_ok=True)
 
 
@@ -154,35 +142,17 @@ def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
         raise
 
 
-def report(detector: Detector, splits: Splits, config: Config, outcome: Outcome, folder: Path) -> None:
-    """The test part, read once: metrics.json, the table, the loss curve, pictures of some detections, the page."""
-    loss_curve(folder / "losses.csv", folder / "losses.png")
+def finish(detector: Detector, splits: Splits, config: Config, outcome: Outcome, folder: RunFolder) -> None:
+    """Detect on the test part, once: metrics.json with its figures, their table on the terminal, and the report."""
     device = next(detector.parameters()).device
     detections, targets = detect_all(detector, splits.test)
     figures = summary(detections, targets, detector.classes)
     training = without_nan(asdict(outcome)) | {"threads": torch.get_num_threads(), "device": str(device)}
-    content = {"test": without_nan(figures), "training": training}
-    write_json(folder / "metrics.json", content)
-    pictures = folder / "pictures"
-    pictures.mkdir(exist_ok=True)
-    for index in range(0, len(splits.test), max(1, -(-len(splits.test) // PICTURES))):  # spread over the whole part
-        image, _ = splits.test[index]
-        keep = detections[index]["scores"] >= PICTURE_SCORE
-        boxes, labels, scores = (detections[index][name][keep] for name in ("boxes", "labels", "scores"))
-        names = [detector.classes[label - 1] for label in labels.tolist()]
-        stem = f"{index:04d}-{Path(splits.test.image_name(index)).stem}"  # folders may hold the same name twice
-        draw_detections(image, boxes, names, scores).save(pictures / f"{stem}.jpg", quality=90)
+    write_json(folder.metrics, {"test": without_nan(figures), "training": training})
     print(f"{outcome.steps} steps in {outcome.seconds:.0f} s; weights of step {outcome.best_step} (best on validation)")
     print(summary_table(figures))
-    if len(splits.test):
-        speed = measured_speed(detector, splits.test)
-        network = next(name for name, kind in NETWORKS.items() if kind == detector.config.architecture)
-        run = Run(network, config.training.seed, folder, detector, detections, speed, training)
-        title = f"A {network} detector of {len(detector.classes)} kinds of object"
-        easy = config.data.data == "synthetic"  # far easier than the paper's images: its figures would mislead
-        write_report(folder, title, splits.summary, asdict(config), splits, [run], beside_paper=not easy)
-    page = "report.html, " if len(splits.test) else ""
-    print(f"report in {folder}: {page}losses.png, pictures/, metrics.json, model.safetensors")
+    publish_run(folder, detector, splits, config, detections, training)
+    print(f"{folder.report_page}: the report; the weights are in {folder.best}, the figures in {folder.metrics}")
 
 
 def default_preset(arguments: Sequence[str]) -> Preset:
@@ -218,7 +188,6 @@ def command(preset: Preset):
             threads: CPU threads (default: torch's choice).
             resume: the folder of a run that was stopped: go on there, with its configuration.
         """
-        signal.signal(signal.SIGTERM, interrupt)  # a training that is ended this way saves and says so, as on Ctrl-C
         if resume is not None and (out is not None or weights is not None or config != PRESETS[preset]):
             raise InputError(
                 f"--resume {resume}: goes on with that run's own settings; leave --out, --weights and the "

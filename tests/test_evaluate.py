@@ -122,7 +122,14 @@ def test_difficult_boxes_count_in_the_main_figures_only(run_folder, tmp_path):
     ("arguments", "message"),
     [
         (["{run}", "--iou", "0"], "--iou"),
-        (["{run}", "--json", "{run}/none/figures.json"], "--json"),
+        (["{run}", "--iou", "nan"], "--iou nan"),
+        (["{run}", "--iou", "inf"], "--iou inf"),
+        (["{run}", "--threads", "-1"], "--threads -1"),
+        (["{run}", "--device", "meta"], "--device meta"),
+        (["{run}", "--json", "{run}/none/figures.json"], "--json {run}/none/figures.json: cannot be written (No such"),
+        (["{run}", "--json", "{run}"], "--json {run}: is not a regular file"),
+        (["{run}", "--json", "/dev/null"], "--json /dev/null: is not a regular file"),
+        (["{run}", "--json", "/proc/figures.json"], "--json /proc/figures.json: cannot be written"),
         (["{run}", "--data", "{run}/none"], "no such folder"),
         (["{run}/none"], "no such run folder"),
         (["{run}", "--device", "abacus"], "--device abacus"),
@@ -133,5 +140,5 @@ def test_bad_input_is_one_line_and_status_2(run_folder, capsys, arguments, messa
         run(main, "evaluate", [argument.format(run=run_folder) for argument in arguments])
     assert stopped.value.code == 2
     error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
+    assert message.format(run=run_folder) in error and error.count("\n") == 1
     assert not Path(run_folder / "none").exists()

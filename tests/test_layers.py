@@ -138,15 +138,33 @@ def test_geometry_ops_and_models_import_with_torch_alone():
     assert done.stdout.splitlines() == [*map(str, expected), "PIL was blocked"]
 
 
-def test_line_counts(capsys):
-    """Prints the size of each floor; a file of more than 300 lines wants to be two."""
-    lines = {file: len(file.read_text().splitlines()) for file in MODULES}
-    with capsys.disabled():
-        print()
-        for part in [*FLOORS, "command lines and roof"]:
-            total = sum(n for file, n in lines.items() if (part_of(dotted(file)) or "fasterfpn") == part)
-            if part.startswith("command"):
-                total = sum(n for file, n in lines.items() if floor_of(part_of(dotted(file))) >= COMMAND_LINES)
-            print(f"{total:6} lines  {part}")
-        print(f"{sum(lines.values()):6} lines  in all")
-    assert {file.name: n for file, n in lines.items() if n > 300} == {}
+def line_count(files):
+    """Lines of the files, with comments and blank lines."""
+    return sum(len(file.read_text().splitlines()) for file in files)
+
+
+def below(*rooms):
+    """The package's modules in these rooms."""
+    return [file for file in MODULES if any(PACKAGE / room in file.parents for room in rooms)]
+
+
+ANNEXES = below("data/synthetic", "study", "report")
+SOURCES = [file for file in (PACKAGE.parent / "csrc").rglob("*") if file.is_file()]
+
+
+def test_no_file_has_more_than_300_lines():
+    assert {file.name: line_count([file]) for file in MODULES if line_count([file]) > 300} == {}
+
+
+@pytest.mark.xfail(strict=False, reason="the rooms are being redesigned")
+@pytest.mark.parametrize(
+    ("files", "most"),
+    [
+        pytest.param(MODULES, 8300, id="all"),
+        pytest.param(set(MODULES) - set(ANNEXES), 5800, id="without the annexes"),
+        pytest.param(below("geometry", "ops", "models"), 2400, id="geometry, ops, models"),
+        pytest.param(SOURCES, 2700, id="csrc"),
+    ],
+)
+def test_the_house_stays_small(files, most):
+    assert 0 < line_count(files) <= most

@@ -15,6 +15,7 @@ from fasterfpn.cli import run
 from fasterfpn.data.synthetic.folders import write_images
 from fasterfpn.data.synthetic.request import Request
 from fasterfpn.engine import trainer
+from fasterfpn.study import stages
 
 FIGURES = ["Table 2", *(f"Figure {number}" for number in (1, 2, 3, 8, 10, 11, 12, 13))]
 
@@ -85,19 +86,25 @@ def test_the_page_has_every_figure_and_the_json_every_number(finished):
     assert set(content["seeds"]["0"]["gains"]) == {"multiscale"}
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again_and_what_is_not_is(finished, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
     shutil.rmtree(out / "seed-0" / "single-scale")
-    (out / "seed-0" / ".single-scale.partial").mkdir()  # as a stop leaves it
+    (out / "seed-0" / "single-scale").mkdir()
+    (out / "seed-0" / "single-scale" / "last.safetensors").touch()  # as a kill before the first validation leaves it
+    (out / ".report.html.1.partial").touch()  # of a process 1 that is not ours, and of one that is gone
+    (out / ".report.html.999999999.partial").touch()
     (out / "report.html").unlink()
     trained = []
-    fit = reproduce.fit
-    monkeypatch.setattr(reproduce, "fit", lambda *arguments: trained.append(arguments[-1]) or fit(*arguments))
-    monkeypatch.setattr(reproduce, "write_images", None)
+    fit = stages.fit
+    monkeypatch.setattr(stages, "fit", lambda *arguments: trained.append(arguments[-1]) or fit(*arguments))
+    monkeypatch.setattr(stages, "write_images", None)
     assert command("--out", out) == 0
-    assert [folder.name for folder in trained] == [".single-scale.partial"]
-    assert (out / "report.html").is_file() and not list(out.rglob("*.partial"))
+    assert [folder.name for folder in trained] == ["single-scale"]
+    assert (out / "report.html").is_file() and [path.name for path in out.rglob("*.partial")] == [
+        ".report.html.1.partial"
+    ]
     assert "multiscale: done before" in capsys.readouterr().out
     before, after = (json.loads((folder / "report.json").read_text())["seeds"]["0"] for folder in (finished, out))
     assert losses_of(before) == losses_of(after)  # the same seed gives the same network
@@ -110,6 +117,7 @@ def losses_of(entry):
     return found
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_goes_on(finished, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
@@ -133,6 +141,7 @@ def test_a_training_that_was_stopped_goes_on(finished, tmp_path, monkeypatch, ca
     assert not list(out.rglob("resume.safetensors"))
 
 
+@pytest.mark.slow
 def test_a_stop_after_the_training_repeats_no_step(finished, tmp_path, monkeypatch):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
@@ -143,7 +152,7 @@ def test_a_stop_after_the_training_repeats_no_step(finished, tmp_path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(reproduce, "write_json", stopped)  # of training.json
+        patch.setattr(stages, "write_json", stopped)  # of training.json
         assert command("--out", out) != 0
     monkeypatch.setattr(trainer.Trainer, "step", None)
     assert command("--out", out) == 0
@@ -152,6 +161,7 @@ def test_a_stop_after_the_training_repeats_no_step(finished, tmp_path, monkeypat
     assert before["networks"]["multiscale"]["validation"] == after["networks"]["multiscale"]["validation"]
 
 
+@pytest.mark.slow
 def test_other_images_want_another_folder(tmp_path, capsys):
     write_images(tmp_path / "data", 60, Request(1, size=(64, 96)), workers=1, progress=False)
     out = tmp_path / "out"
@@ -228,11 +238,13 @@ def browse(page, profile):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 def test_a_browser_finds_no_error_and_asks_for_nothing(finished, tmp_path):
     assert browse(finished / "report.html", tmp_path) == ([], set())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 def test_a_browser_would_notice(tmp_path):
     page: Path = tmp_path / "bad.html"

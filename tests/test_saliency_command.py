@@ -59,13 +59,20 @@ def test_a_map_of_zeros_is_dark():
     assert picture[:, 30 + GAP : 60 + GAP].max() < 30
 
 
+def test_an_image_without_that_detection_is_left_out(place, capsys):
+    (place / "bad.png").write_bytes(b"no image")
+    assert command(place / "run", place / "x.png", place / "bad.png", "--detection", "5000") == 1
+    *_, first, second = capsys.readouterr().err.splitlines()
+    assert "x.png: --detection 5000: the image has" in first and "bad.png" in second
+    assert list((place / "run" / "saliency").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--class", "rust"], "--class rust: the run knows dent, scratch"),
         (["--class", "dent", "--detection", "0"], "exclude each other"),
         (["--detection", "-1"], "--detection -1"),
-        (["--detection", "5000"], "--detection 5000"),
         (["absent.png"], "absent.png: no such"),
         (["--of", "score"], "score"),
     ],

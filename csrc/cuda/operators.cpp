@@ -7,14 +7,16 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
-#include <algorithm>
 #include <array>
-#include <cmath>
 #include <limits>
 
 #include "../arguments.h"
 #include "../arithmetic.h"
 #include "kernels.h"
+
+#ifndef STABLE_TORCH_ERROR_CODE_CHECK  // in headers of torch before it could pass the message on
+#define STABLE_TORCH_ERROR_CODE_CHECK TORCH_ERROR_CODE_CHECK
+#endif
 
 namespace fasterfpn::cuda {
 namespace {

@@ -19,6 +19,8 @@ class DataConfig:
     """Of the built-in profiles: easy is close-ups of clear defects, 160x120; real is like the paper's data, 640x480."""
     with_defect_free: bool = False
     """In the aluminium data set's layout, take the images without defect as well."""
+    allow_copies: bool = False
+    """Go on where two parts share images (found by their content), which flatters the figures."""
     split_seed: int = 0
     """Seed of the split into parts, where the folder does not name them."""
     validation_fraction: float = 0.1

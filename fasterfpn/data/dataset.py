@@ -12,11 +12,13 @@ from typing import Protocol
 
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
+from tqdm import tqdm
 
 from fasterfpn.data.images import read_image
 from fasterfpn.errors import InputError
 
 CACHE_BYTES = 1 << 30
+Target = dict[str, Tensor]  # boxes float32 (N, 4), labels int64 (N,) from 1, difficult bool (N,)
 
 
 class LabelledImages(Protocol):
@@ -26,14 +28,36 @@ class LabelledImages(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Image float32 (3, H, W) RGB in 0..1; boxes float32 (N, 4), labels int64 (N,) from 1, difficult bool (N,)."""
+    def __getitem__(self, index: int) -> tuple[Tensor, Target]:
+        """Image float32 (3, H, W) RGB in 0..1, and its target."""
+
+    def targets(self, index: int) -> Target:
+        """The target of the image, without making the image."""
 
     def size(self, index: int) -> tuple[int, int]:
         """(H, W) of the image, without making it."""
 
     def image_name(self, index: int) -> str:
         """What to call the image in a message."""
+
+
+def all_targets(dataset: LabelledImages) -> list[Target]:
+    """The targets of all images, in order, without making an image."""
+    return [dataset.targets(index) for index in range(len(dataset))]
+
+
+def check_images(dataset: LabelledImages) -> list[str]:
+    """Make every image once, under a progress bar: the message for each one that cannot be decoded.
+
+    A dataset of files keeps what it decodes, within its limit, so that the first epoch finds it there.
+    """
+    problems = []
+    for index in tqdm(range(len(dataset)), desc="decode", unit="image", leave=False):
+        try:
+            dataset[index]
+        except InputError as error:
+            problems.append(str(error))
+    return problems
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +95,18 @@ class DetectionDataset(Dataset):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def __getitem__(self, index: int) -> tuple[Tensor, Target]:
         """Image float32 (3, H, W) RGB in 0..1 and its target; the tensors are the caller's to change.
 
         Raises InputError for an image that does not decode, IndexError beyond the end.
         """
+        target = self.targets(index)
+        return self._pixels(index % len(self)).float().div_(255), target
+
+    def targets(self, index: int) -> Target:
+        """The target of the image, without decoding it; the tensors are the caller's to change."""
         sample = self.samples[index]
-        image = self._pixels(index % len(self)).float().div_(255)
-        target = {"boxes": sample.boxes, "labels": sample.labels, "difficult": sample.difficult}
-        return image, {key: value.clone() for key, value in target.items()}
+        return {name: getattr(sample, name).clone() for name in ("boxes", "labels", "difficult")}
 
     def size(self, index: int) -> tuple[int, int]:
         """(H, W) of the image, without decoding it."""

@@ -20,4 +20,5 @@ def open_source(config: DataConfig, classes: Sequence[str] | None = None) -> Spl
         test_fraction=config.test_fraction,
         classes=classes,
         with_defect_free=config.with_defect_free,
+        allow_copies=config.allow_copies,
     )

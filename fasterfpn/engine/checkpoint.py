@@ -73,6 +73,8 @@ def checkpoint_path(run: Path | str) -> Path:
     for path in (folder.best, folder.last):
         if path.is_file():
             return path
+    if folder.config.is_file():
+        raise InputError(f"{run}: its training has saved no weights yet; wait until its first epoch has ended")
     raise InputError(
         f"{run}: no {folder.best.name} and no {folder.last.name} in this folder; give a run folder or a checkpoint file"
     )
@@ -83,7 +85,7 @@ def read_checkpoint(run: Path | str) -> Checkpoint:
     path = checkpoint_path(run)
     weights, header = read_tensors(path)
     if header.get("format") != DETECTOR:
-        raise InputError(f"{path}: not a checkpoint of this program; other weights come in through train --weights")
+        raise InputError(f"{path}: not a checkpoint of this program; other weights only serve to start a training")
     classes, step = header.get("classes"), header.get("step")
     if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
         raise InputError(f"{path}: its class names are damaged; take another checkpoint")

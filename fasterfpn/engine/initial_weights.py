@@ -1,7 +1,7 @@
-"""`--weights`: from an earlier run of this program, or others' state dicts, from a file, a URL or ImageNet.
+"""Weights to start from: an earlier run's, or others' state dicts, from a file, a URL or ImageNet.
 
-A state dict maps names to tensors. models/weights.py knows the layouts it may have; here it is fetched and read, and
-nothing in it is executed.
+A state dict maps names to tensors. models/weights.py knows the layouts that it may have; here it is fetched and read.
+Nothing in it is executed.
 """
 
 from __future__ import annotations

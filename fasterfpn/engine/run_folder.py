@@ -30,7 +30,6 @@ class RunFolder:
         self.metrics = path / "metrics.json"  # the figures of the test part
         self.report_page = path / "report.html"
         self.report_figures = path / "report.json"
-        self.pictures = path / "pictures"
 
     @classmethod
     def next_in(cls, parent: Path) -> RunFolder:

@@ -94,8 +94,9 @@ class Trainer:
                     except FloatingPointError as error:
                         raise self.diverged(number, batch, error) from error
                 self.save(self.folder.last)
-                if time.monotonic() - self.saved >= RESUME_SECONDS:
+                if stop.noted is not None or time.monotonic() - self.saved >= RESUME_SECONDS:
                     self.save_progress()  # what comes after the training may be stopped too
+                stop.interrupt()
             except RuntimeError:
                 stop.interrupt()  # a process that decodes images was ended by the same signal
                 raise
@@ -171,7 +172,7 @@ class Trainer:
         self.budget.tick()
         if self.budget.total is not None and not known:
             steps = self.budget.total
-            tqdm.write(f"{self.config.training.minutes:g} minutes make {steps} steps; --steps {steps} repeats this run")
+            tqdm.write(f"{self.config.training.minutes:g} minutes make {steps} steps; a run of that many repeats it")
             self.config = replace(self.config, training=replace(self.config.training, steps=steps, minutes=None))
 
     def milestones(self) -> None:
@@ -226,7 +227,7 @@ class Trainer:
         images = ", ".join(batch.names)
         return InputError(
             f"step {step}: {reason} (images {images}); training stopped. Look at these images, or try a lower "
-            f"--learning-rate{kept}"
+            f"learning rate{kept}"
         )
 
     def elapsed(self) -> float:

@@ -8,7 +8,7 @@ refined otherwise than a bubble.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -61,30 +61,21 @@ class Conv5(nn.Module):
         return self.layer4(pooled.contiguous(memory_format=torch.channels_last)).mean((2, 3))
 
 
-@dataclass(frozen=True)
-class ProposalTargets:
+class ProposalTargets(NamedTuple):
     """What S sampled proposals of a batch should say, P of them objects."""
 
-    proposals: list[Tensor]
-    """N times (Si, 4): the sampled proposals of each image, objects first."""
-    labels: Tensor
-    """(S,) int64: the class of each in 1..K, or 0 for background."""
-    deltas: Tensor
-    """(P, 4): what leads from each object, in order, to its ground truth (eq. 4)."""
+    proposals: list[Tensor]  # N times (Si, 4): the sampled proposals of each image, objects first
+    labels: Tensor  # (S,) int64: the class of each in 1..K, or 0 for background
+    deltas: Tensor  # (P, 4): what leads from each object, in order, to its ground truth (eq. 4)
 
 
-@dataclass(frozen=True)
-class ImageDetections:
+class ImageDetections(NamedTuple):
     """The D detections of an image, best first, in pixels of the resized image."""
 
-    boxes: Tensor
-    """(D, 4)."""
-    labels: Tensor
-    """(D,) int64 in 1..K."""
-    scores: Tensor
-    """(D,) in 0..1."""
-    rows: Tensor
-    """(D,) int64: which of the P proposals of the batch each comes from."""
+    boxes: Tensor  # (D, 4)
+    labels: Tensor  # (D,) int64 in 1..K
+    scores: Tensor  # (D,) in 0..1
+    rows: Tensor  # (D,) int64: which of the P proposals of the batch each comes from
 
 
 class BoxHead(nn.Module):
@@ -178,9 +169,8 @@ class BoxHead(nn.Module):
         scores = logits.softmax(1)
         boxes = decode_boxes(deltas, torch.cat(proposals)[:, None], config.box_weights)
         # 2. Cut off at the edges of the proposal's own image.
-        boxes = torch.cat(
-            [clip_boxes(own, size) for own, size in zip(boxes.split(list(map(len, proposals))), sizes, strict=True)]
-        )
+        of_images = zip(boxes.split(list(map(len, proposals))), sizes, strict=True)
+        boxes = torch.cat([clip_boxes(own, size) for own, size in of_images])
         # 3. The image, row and class of each candidate, all (P, K + 1).
         image = torch.cat(
             [logits.new_full((len(own),), index, dtype=torch.int64) for index, own in enumerate(proposals)]

@@ -5,6 +5,7 @@ N images; messages name the argument and the entry, as `images[3]`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -27,9 +28,8 @@ def check_images(images: Sequence[Tensor], like: Tensor) -> None:
         raise ValueError("images: a list of at least one (3, H, W) tensor is needed")
     for index, image in enumerate(images):
         if not isinstance(image, Tensor):
-            hint = " (torch.from_numpy(array).permute(2, 0, 1).float() / 255 makes one of (H, W, 3) bytes)"
-            kind = type(image).__name__
-            raise ValueError(f"images[{index}]: want a tensor, got {kind}{hint if kind == 'ndarray' else ''}")
+            advice = "torch.from_numpy(array).permute(2, 0, 1).float() / 255 makes one of (H, W, 3) bytes"
+            raise ValueError(f"images[{index}]: want a tensor, got {type(image).__name__}; {advice}")
         if image.dim() != 3 or image.shape[0] != 3 or image.numel() == 0:
             raise ValueError(f"images[{index}]: want (3, H, W), channels first, got {tuple(image.shape)}")
         if not image.is_floating_point():
@@ -41,9 +41,9 @@ def check_images(images: Sequence[Tensor], like: Tensor) -> None:
     limits = torch.stack([torch.stack(image.detach().aminmax()) for image in images]).tolist()  # (N, 2)
     for index, (low, high) in enumerate(limits):
         if not LOWEST <= low <= high <= HIGHEST:  # NaN compares false
-            advice = "; divide by 255" if high > HIGHEST and low >= 0 else "; give it before any normalisation"
-            advice = "" if low != low else advice
-            raise ValueError(f"images[{index}]: values must lie in 0..1, these in {low:g}..{high:g}{advice}")
+            advice = "divide by 255" if low >= 0 else "do not normalise them"
+            advice = advice if math.isfinite(high - low) else "give finite values"
+            raise ValueError(f"images[{index}]: values must lie in 0..1, these in {low:g}..{high:g}; {advice}")
 
 
 def check_targets(targets: Sequence[Target], images: int, classes: int) -> None:

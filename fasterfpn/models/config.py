@@ -55,7 +55,7 @@ class BackboneConfig:
     width: int = 64
     """Channels of conv1 and of the first stage's blocks; later stages double it."""
     norm: Norm = "frozen_batch"
-    """frozen_batch needs --weights; group (or batch, with large batches) trains from scratch."""
+    """frozen_batch needs trained weights; group (or batch, with large batches) trains from scratch."""
     norm_eps: float = 1e-5
     """Added to the variance (torchvision's COCO weights were trained with 0 added)."""
     frozen_stages: int = 0
@@ -133,14 +133,8 @@ class RpnConfig:
         _require(0 < self.rpn_positive_fraction <= 1, "rpn_positive_fraction must be in (0, 1]")
         _require(0 <= self.rpn_nms_iou <= 1, "rpn_nms_iou must be in 0..1")
         _require(self.rpn_beta > 0, "rpn_beta must be positive")
-        counts = (
-            self.rpn_sample,
-            self.rpn_pre_nms_train,
-            self.rpn_pre_nms_test,
-            self.rpn_keep_train,
-            self.rpn_keep_test,
-        )
-        _require(min(counts) >= 1, "rpn_sample, rpn_pre_nms_* and rpn_keep_* must be at least 1")
+        counts = (self.rpn_pre_nms_train, self.rpn_pre_nms_test, self.rpn_keep_train, self.rpn_keep_test)
+        _require(min(self.rpn_sample, *counts) >= 1, "rpn_sample, rpn_pre_nms_* and rpn_keep_* must be at least 1")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ L levels, R anchors an image, Pi proposals of image i.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,20 +23,14 @@ from fasterfpn.models.rpn import RPN, check_finite
 from fasterfpn.types import Detections, Target
 
 
-@dataclass(frozen=True)
-class Regions:
+class Regions(NamedTuple):
     """What the first two stages give of a batch: the maps, the RPN's outputs on them, and where objects may be."""
 
-    pyramid: list[Tensor]
-    """L maps (N, C, Hl, Wl)."""
-    logits: list[Tensor]
-    """L times (N, Hl Wl A)."""
-    deltas: list[Tensor]
-    """L times (N, Hl Wl A, 4)."""
-    anchors: list[Tensor]
-    """L times (Hl Wl A, 4)."""
-    proposals: list[Tensor]
-    """N times (Pi, 4), in pixels of the resized image, without gradient."""
+    pyramid: list[Tensor]  # L maps (N, C, Hl, Wl)
+    logits: list[Tensor]  # L times (N, Hl Wl A)
+    deltas: list[Tensor]  # L times (N, Hl Wl A, 4)
+    anchors: list[Tensor]  # L times (Hl Wl A, 4)
+    proposals: list[Tensor]  # N times (Pi, 4), in pixels of the resized image, without gradient
 
 
 class Detector(nn.Module):

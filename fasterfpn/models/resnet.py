@@ -54,8 +54,8 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = F.relu(self.bn2(self.conv2(x)))
+        x = F.relu(self.bn1(self.conv1(x)))  # 1x1: down to `width` channels
+        x = F.relu(self.bn2(self.conv2(x)))  # 3x3, with the stride; the next 1x1 brings four times `width`
         return F.relu(self.bn3(self.conv3(x)) + shortcut)
 
 
@@ -150,9 +150,9 @@ class ResNet(nn.Module):
         return F.max_pool2d(F.relu(self.bn1(self.conv1(images))), 3, stride=2, padding=1)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        x, features = self.stem(images), []
+        x, features = self.stem(images), []  # (N, width, ceil(H / 4), ceil(W / 4))
         for stage in self._stages():
-            x = stage(x)
+            x = stage(x)  # C2 keeps the stem's size, C3 to C5 halve it
             features.append(x)
         return features
 

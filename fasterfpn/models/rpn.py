@@ -7,7 +7,7 @@ ratio; proposals (Pi, 4), one tensor an image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -52,18 +52,13 @@ class RPNHead(nn.Module):
         return logits, deltas
 
 
-@dataclass(frozen=True)
-class AnchorTargets:
+class AnchorTargets(NamedTuple):
     """What S sampled anchors of a batch should say, P of them objects; they are numbered image by image, 0..N R - 1."""
 
-    sampled: Tensor
-    """(S,) int64: numbers of the sampled anchors."""
-    labels: Tensor
-    """(S,) int64: 1 object, 0 background."""
-    objects: Tensor
-    """(P,) int64: numbers of the objects among them."""
-    deltas: Tensor
-    """(P, 4): what leads from each of these to its ground truth (eq. 4)."""
+    sampled: Tensor  # (S,) int64: numbers of the sampled anchors
+    labels: Tensor  # (S,) int64: 1 object, 0 background
+    objects: Tensor  # (P,) int64: numbers of the objects among them
+    deltas: Tensor  # (P, 4): what leads from each of these to its ground truth (eq. 4)
 
 
 class RPN(nn.Module):

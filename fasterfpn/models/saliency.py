@@ -83,21 +83,17 @@ def _speakers(
     if detection is not None:
         if not 0 <= detection < len(kept.rows):
             raise ValueError(f"detection must lie in 0..{len(kept.rows) - 1}, got {detection}")
-        return _subset(kept, torch.tensor([detection], device=logits.device)), int(kept.labels[detection])
+        return ImageDetections(*(value[[detection]] for value in kept)), int(kept.labels[detection])
     scores = logits.softmax(1)
     if label is None:
         best = scores[:, 1:].amax(0) if len(scores) else scores.new_ones(1)
         label = int(kept.labels[0]) if len(kept.labels) else int(best.argmax()) + 1
     of_class = kept.labels == label
     if of_class.any():
-        return _subset(kept, of_class), label
+        return ImageDetections(*(value[of_class] for value in kept)), label
     # Nothing of this class was kept: the likeliest proposal, if there is any.
     row = scores[:, label].topk(min(1, len(scores))).indices
     return ImageDetections(proposals[0][row], torch.full_like(row, label), scores[row, label], row), label
-
-
-def _subset(kept: ImageDetections, index: Tensor) -> ImageDetections:
-    return ImageDetections(kept.boxes[index], kept.labels[index], kept.scores[index], kept.rows[index])
 
 
 def concentration(values: Tensor, box: Tensor) -> float:

@@ -42,10 +42,8 @@ def wrapper_prefix(names: Collection[str]) -> str:
     known = set(names)
     for root in ROOTS:
         stem = root + "conv1.weight"
-        prefixes = [name.removesuffix(stem) for name in names if f".{name}".endswith(f".{stem}")]
-        for prefix in prefixes:
-            # `layer1.0.` has a conv1.weight too, but no layer1 of its own.
-            if f"{prefix}{root}layer1.0.conv1.weight" in known and not prefix.endswith(("backbone.", "body.")):
+        for prefix in (name.removesuffix(stem) for name in names if f".{name}".endswith(f".{stem}")):
+            if f"{prefix}{root}layer1.0.conv1.weight" in known:  # `layer1.0.` has a conv1 too, but no layer1
                 return prefix
     return ""
 

@@ -125,8 +125,11 @@ def load_torchvision(detector: Detector, state_dict: Mapping[str, object]) -> Re
     bare = [name for name in missing if isinstance(norms.get(_module(name)), FrozenBatchNorm)]
     if bare:
         looks = description(entries)
-        advice = "give the detector that depth and width" if looks != wanted else "the file lacks or spoils them"
-        advice = advice if with_statistics else "they have no statistics of batch norm at all; norm group needs none"
+        advice = "give the detector that depth and width"
+        if not with_statistics:
+            advice = "they have no statistics of batch norm at all; norm group needs none"
+        elif looks == wanted or not looks.startswith("a ResNet"):
+            advice = "the file lacks or spoils them"
         raise InputError(
             f"weights: the detector is {wanted}, they look like {looks}; its frozen norms would lack {_some(bare)}: "
             f"{advice}"

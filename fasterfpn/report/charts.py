@@ -1,7 +1,11 @@
-"""The drawings of the report, each a matplotlib figure made from numbers of report.json."""
+"""The charts of the report, each a matplotlib figure made from numbers of report.json.
+
+Class names are drawn as `lettering.shown` gives them; the caller sets the fonts (`lettering.chart_families`).
+"""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fasterfpn.report.curves import COLOURS  # of the networks, in their order
+from fasterfpn.report.lettering import shown
 from fasterfpn.report.tables import Numbers, bin_name
 
 PAPER = "#222222"
@@ -34,14 +39,14 @@ def _named(axis: Axes, names: Sequence[str]) -> None:
 
 
 def _plain_text(text: str) -> str:
-    """A name as it is: between dollars, matplotlib would set it as a formula."""
-    return text.replace("$", r"\$")
+    """A class name as it is: between dollars, matplotlib would set it as a formula."""
+    return shown(text).replace("$", r"\$")
 
 
 def _legend(figure: Figure) -> None:
     """Above the chart, where it hides nothing; one for all panels."""
-    found = [axis.get_legend_handles_labels() for axis in figure.axes]
-    handles = {label: handle for handles, labels in found for handle, label in zip(handles, labels)}
+    entries = [axis.get_legend_handles_labels() for axis in figure.axes]
+    handles = {label: handle for handles, labels in entries for handle, label in zip(handles, labels)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles) or 1, frameon=False)
 
 
@@ -84,7 +89,7 @@ def validation_curves(networks: Mapping[str, Numbers]) -> Figure:
         axis.plot(*zip(*points) if points else ([], []), "o-", color=colour, label=name)
     axis.set_xlabel("step")
     axis.set_ylabel("validation mAP (%)")
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, max(5, axis.get_ylim()[1]))
     _legend(figure)
     return figure
 
@@ -94,15 +99,18 @@ def precision_recall(networks: Mapping[str, Numbers]) -> Figure:
     classes = list(next(iter(networks.values()))["precision_recall"])
     columns = min(5, len(classes))
     rows = -(-len(classes) // columns)
-    figure = Figure(figsize=(2.1 * columns, 2.1 * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(max(2.1 * columns, 4), 2.1 * rows + 0.4), layout="constrained")
     panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
     for axis, kind in zip(panels, classes):
         for (name, network), colour in zip(networks.items(), COLOURS):
             curve = network["precision_recall"][kind]
             if curve is not None:
                 axis.plot(np.linspace(0, 1, len(curve)), curve, color=colour, label=name)
-        axis.set_title(_plain_text(kind), fontsize=10)
+        axis.set_title(textwrap.fill(_plain_text(kind), 20), fontsize=10)
         _plain(axis)
+        axis.set_ylim(-0.02, 1.05)
+        if all(network["precision_recall"][kind] is None for network in networks.values()):
+            axis.text(0.5, 0.5, "no test object", transform=axis.transAxes, ha="center", va="center", color="#777777")
     for axis in panels[len(classes) :]:
         axis.set_visible(False)
     figure.supxlabel("recall", fontsize=10)
@@ -130,10 +138,8 @@ def ap_by_short_side(networks: Mapping[str, Numbers]) -> Figure:
     figure, axis = _axes()
     bins = next(iter(networks.values()))["by_short_side"]
     _bars(axis, {name: [entry["AP"] for entry in network["by_short_side"]] for name, network in networks.items()})
-    _named(axis, [f"{bin_name(entry)}\n{entry['objects']} objects" for entry in bins])
-    axis.tick_params("x", rotation=0)
-    for label in axis.get_xticklabels():
-        label.set_horizontalalignment("center")
+    axis.set_xticks(range(len(bins)), [f"{bin_name(entry)}\n{entry['objects']} objects" for entry in bins])
+    axis.grid(visible=False, axis="x")
     _legend(figure)
     return figure
 

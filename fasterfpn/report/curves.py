@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from fasterfpn.errors import InputError
 
 TITLES = {
     "total_loss": "total loss",
@@ -23,19 +19,12 @@ COLOURS = ("darkgreen", "#d9772b", "#4a6fa5")
 LAYOUT = [["total_loss", "rpn_cls_loss", "rpn_loc_loss"], ["total_loss", "roi_cls_loss", "roi_loc_loss"]]
 
 
-def loss_curve(csv_path: Path, png_path: Path) -> None:
-    """Draw the five losses of a run's CSV (columns `step` and the losses' names, others ignored) into a PNG.
-
-    The records are drawn lightly, their running mean over a twentieth of them boldly, on axes that start at 0.
-    A file without rows gives empty axes. Raises InputError for a missing file, column or number.
-    """
-    figure = loss_figure({"": read_losses(csv_path)}, size=(12, 5.5))
-    png_path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(png_path, dpi=120)
-
-
 def loss_figure(runs: Mapping[str, Mapping[str, np.ndarray]], size: tuple[float, float]) -> Figure:
-    """The same as a figure of `size` in inches, for one or several runs by name: columns `step` and the losses."""
+    """The five losses of one or several runs by name, as a figure of `size` in inches.
+
+    A run has the columns `step` and the losses' names, (R,) each for R records. The records are drawn lightly, their
+    running mean over a twentieth of them boldly, on axes that start at 0. R = 0 gives empty axes.
+    """
     figure = Figure(figsize=size, layout="constrained")  # without pyplot: PNG goes through Agg anywhere
     axes = figure.subplot_mosaic(LAYOUT, width_ratios=[2, 1, 1])
     for (run, columns), colour in zip(runs.items(), COLOURS):
@@ -63,16 +52,3 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
     end = np.arange(1, len(values) + 1)
     start = np.maximum(0, end - window)
     return (sums[end] - sums[start]) / (end - start)
-
-
-def read_losses(csv_path: Path) -> dict[str, np.ndarray]:
-    """The columns `step` and the five losses, float64 (R,) each."""
-    try:
-        with csv_path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise InputError(f"cannot read the losses {csv_path}: {error.strerror}") from error
-    try:
-        return {name: np.array([float(row[name]) for row in rows]) for name in ("step", *TITLES)}
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{csv_path} needs the columns step, {', '.join(TITLES)} with a number in each row") from error

@@ -1,5 +1,7 @@
 """Detections drawn as in the paper's figure 12: green boxes, class and confidence at the upper left corner.
 
+Class names are drawn as `lettering.shown` gives them.
+
 D detections; boxes (D, 4) x1 y1 x2 y2 in pixels of the image.
 """
 
@@ -10,6 +12,8 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+
+from fasterfpn.report.lettering import picture_font, shown
 
 GREEN, BLACK = (0, 255, 0), (0, 0, 0)
 SMALLEST_TYPE = 10  # pixels; smaller is hard to read
@@ -25,10 +29,10 @@ def draw_detections(
     above, and is never cut. An image too small for legible labels is enlarged by a whole factor first.
     """
     picture = image.convert("RGB") if isinstance(image, Image.Image) else to_picture(image)
-    texts = [f"{label} {score:.2f}" for label, score in zip(labels, map(float, scores), strict=True)]
+    texts = [f"{shown(label)} {score:.2f}" for label, score in zip(labels, map(float, scores), strict=True)]
     size, factor = type_size(picture.size, texts)
     picture = picture.resize((picture.width * factor, picture.height * factor))
-    canvas, font = ImageDraw.Draw(picture), ImageFont.load_default(size)
+    canvas = ImageDraw.Draw(picture)
     best_last = sorted(range(len(texts)), key=lambda d: float(scores[d]))
     for d in best_last:
         x1, y1, x2, y2 = (boxes[d] * factor).tolist()
@@ -36,7 +40,7 @@ def draw_detections(
         corner = max(0, round(x1) - line), max(0, round(y1) - line)
         opposite = min(picture.width, round(x2) + line) - 1, min(picture.height, round(y2) + line) - 1
         canvas.rectangle((corner, opposite), outline=GREEN, width=line)
-        draw_label(canvas, corner, texts[d], font, picture.size)
+        draw_label(canvas, corner, texts[d], picture_font(texts[d], size), picture.size)
     return picture
 
 
@@ -80,6 +84,5 @@ def type_size(image_size: tuple[int, int], texts: Sequence[str]) -> tuple[int, i
 
 def enlargement(image_size: tuple[int, int], texts: Sequence[str], size: int) -> int:
     """The least whole factor by which an image of (W, H) must grow to hold the largest label of type `size`."""
-    font = ImageFont.load_default(size)
-    labels = [label_size(text, font) for text in texts]
+    labels = [label_size(text, picture_font(text, size)) for text in texts]
     return max((math.ceil(max(w / image_size[0], h / image_size[1])) for w, h in labels), default=1)

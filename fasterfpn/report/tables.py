@@ -1,6 +1,6 @@
 """The report's tables: rows of text, the first of them the heading, from the numbers of report.json.
 
-`content` is report.json, `networks` one seed's part of it. A figure that there is none of is an empty cell.
+`content` is report.json, `networks` one seed's part of it. A figure that is not defined is an empty cell.
 """
 
 from __future__ import annotations
@@ -92,8 +92,10 @@ def saliency(networks: Numbers, limits: Numbers) -> Rows:
 
 
 def bin_name(entry: Numbers) -> str:
-    """ "4 to 8 px"; "64 px and more"."""
+    """ "4 to 8 px"; "64 px and more"; "all sizes"."""
     low, high = entry["low"], entry["high"]
+    if low == 0 and high is None:
+        return "all sizes"
     return f"{low:g} px and more" if high is None else f"{low:g} to {high:g} px"
 
 

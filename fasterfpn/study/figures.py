@@ -5,23 +5,23 @@ N images; detections and targets are lists of N dictionaries, boxes in pixels of
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fasterfpn.data.dataset import LabelledImages
+from fasterfpn.data.dataset import LabelledImages, all_targets
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.average_precision import envelope, precision_recall, short_side_in
 from fasterfpn.engine.detections import Speed
+from fasterfpn.engine.run_folder import RunFolder
+from fasterfpn.engine.tables import LOSSES
 from fasterfpn.geometry import box_area
 from fasterfpn.geometry.anchor_fit import best_anchor_iou
 from fasterfpn.models.config import DetectorConfig
@@ -40,19 +40,12 @@ Images = Sequence[Mapping[str, Tensor]]
 Samples = dict[str, Any]  # "AP" (1 + B, C) and "by_short_side", one (1 + B, C) a bin
 
 
-def targets_of(dataset: Any) -> list[dict[str, Tensor]]:
-    """The targets of all images; from files, without decoding them."""
-    if hasattr(dataset, "samples"):
-        return [{"boxes": sample.boxes, "labels": sample.labels} for sample in dataset.samples]
-    return [dataset[index][1] for index in range(len(dataset))]
-
-
 def data_figures(splits: Splits) -> dict[str, Any]:
     """Images and objects of each part, in all and by class (figure 2)."""
     figures = {}
     for name in ("train", "val", "test"):
         part = getattr(splits, name)
-        labels = [target["labels"] for target in targets_of(part)]
+        labels = [target["labels"] for target in all_targets(part)]
         by_class = list(enumerate(part.classes, start=1))
         figures[name] = {
             "images": len(part),
@@ -66,7 +59,7 @@ def data_figures(splits: Splits) -> dict[str, Any]:
 def anchor_figures(dataset: Any, model: DetectorConfig) -> dict[str, Any]:
     """How many objects of `dataset` each of the 15 anchor shapes can match at IoU 0.5 and 0.7 (figure 8)."""
     boxes, sizes = [], []
-    for index, target in enumerate(targets_of(dataset)):
+    for index, target in enumerate(all_targets(dataset)):
         size = dataset.size(index)
         new = network_size(size, model.image)
         boxes.append(target["boxes"] * torch.tensor([new[1] / size[1], new[0] / size[0]] * 2))
@@ -106,7 +99,8 @@ def network_figures(
     bins = []
     for low, high in itertools.pairwise(edges):
         samples["by_short_side"].append(ap_samples(scaled, scaled_truth, len(classes), counts, (low, high)))
-        labels = torch.cat([one["labels"][short_side_in(one["boxes"], (low, high))] for one in scaled_truth])
+        inside = [one["labels"][short_side_in(one["boxes"], (low, high))] for one in scaled_truth]
+        labels = torch.cat([torch.zeros(0, dtype=torch.int64), *inside])
         by_class = {kind: int((labels == label).sum()) for label, kind in enumerate(classes, start=1)}
         entry = {"low": low, "high": high if high < math.inf else None, "objects": len(labels)}
         bins.append(entry | {"objects_by_class": by_class})
@@ -142,6 +136,26 @@ def size_factors(dataset: Any, model: DetectorConfig) -> list[float]:
     return [min(network_size(size, model.image)) / min(size) for size in sizes]
 
 
+def short_side_edges(targets: Images, factors: Sequence[float], most: int = 6) -> list[float]:
+    """Edges of bins that suit the objects at hand: 0, powers of two in pixels of the network's input, infinity.
+
+    The powers lie between the 10 % and the 90 % quantile of the objects' shorter sides, so that the first and the last
+    bin are not nearly empty; of more than `most` powers, every second, third, ... is taken. Where no power lies there,
+    and without objects, there is one bin for all sizes.
+    """
+    sides = [torch.zeros(0, dtype=torch.float64)]
+    for one, factor in zip(targets, factors, strict=True):
+        width, height = (one["boxes"][:, 2:] - one["boxes"][:, :2]).unbind(1)
+        sides.append(torch.minimum(width, height).double() * factor)
+    together = torch.cat(sides)
+    if len(together) == 0:
+        return [0.0, math.inf]
+    low, high = torch.quantile(together, together.new_tensor([0.1, 0.9])).tolist()
+    exponents = [exponent for exponent in range(24) if low <= 2**exponent <= high]
+    every = max(1, -(-len(exponents) // most))
+    return [0.0, *(2.0**exponent for exponent in exponents[::every]), math.inf]
+
+
 @torch.no_grad()
 def measured_speed(detector: torch.nn.Module, dataset: Any, images: int = 20) -> Speed:
     """The median time to detect on one image alone, in evaluation mode, after two to warm up."""
@@ -159,7 +173,7 @@ def saliency_figures(detector: Detector, dataset: LabelledImages, seed: int, cou
     of `seed`. Where there are more than `count` such images, on that many, spread over the part."""
     device = next(detector.parameters()).device
     random = build_detector(detector.config, detector.classes, seed).to(device).eval()
-    figures, targets = [], targets_of(dataset)
+    figures, targets = [], all_targets(dataset)
     areas = [float(box_area(target["boxes"]).sum()) / math.prod(dataset.size(i)) for i, target in enumerate(targets)]
     fitting = [i for i, area in enumerate(areas) if len(targets[i]["labels"]) == 1 and area < SMALL_AREA]
     for index in fitting[:: max(1, -(-len(fitting) // count))]:
@@ -190,10 +204,16 @@ def saliency_by_class(figures: Sequence[Mapping[str, Any]]) -> dict[str, dict[st
     return summary
 
 
-def validation_figures(folder: Path) -> list[tuple[int, float | None]]:
-    """validation.csv as (step, mAP), None where there was nothing to validate on."""
-    with (folder / "validation.csv").open(newline="", encoding="utf-8") as file:
-        return [(int(row["step"]), _or_none(float(row["mAP_area"]))) for row in csv.DictReader(file)]
+def loss_figures(run: RunFolder) -> dict[str, list[float]]:
+    """losses.csv: `step` and the five losses. Raises `InputError` for a damaged file."""
+    columns = run.losses()
+    return {name: columns[name] for name in ("step", *LOSSES)}
+
+
+def validation_figures(run: RunFolder) -> list[tuple[int, float | None]]:
+    """validation.csv as (step, mAP), None without a validation part. Raises `InputError` for a damaged file."""
+    columns = run.validations()
+    return [(int(step), _or_none(mAP)) for step, mAP in zip(columns["step"], columns["mAP_area"], strict=True)]
 
 
 def _curve(detections: Images, targets: Images, label: int) -> list[float] | None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -21,9 +22,10 @@ def voc_xml(objects=(), size=None, filename="", extra=""):
     return f"<annotation><filename>{filename}</filename>{size_tag}{extra}{body}</annotation>"
 
 
-def write_image(path, size=(20, 30), seed=0, **options):
-    """A picture of noise, `size` (H, W)."""
+def write_image(path, size=(20, 30), seed=None, **options):
+    """A picture of noise, `size` (H, W), of its own for each path and seed."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    seed = crc32(os.fsencode(path)) if seed is None else seed
     pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path, **options)
     return pixels
@@ -32,7 +34,7 @@ def write_image(path, size=(20, 30), seed=0, **options):
 def write_pair(folder, stem, objects=(("dent", (2, 3, 8, 9)),), size=(20, 30)):
     """An image with its XML beside it."""
     write_image(folder / f"{stem}.png", size)
-    (folder / f"{stem}.xml").write_text(voc_xml(objects, size, f"{stem}.png"))
+    (folder / f"{stem}.xml").write_text(voc_xml(objects, size, f"{stem}.png"), errors="replace")
 
 
 def write_voc(folder, stems, lists=None):

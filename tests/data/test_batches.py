@@ -30,6 +30,9 @@ class Numbered:
         image = torch.arange(height * width).float().reshape(1, height, width).repeat(3, 1, 1) + 1000 * index
         return image, {"boxes": torch.tensor([[0.0, 0, 1, 1]]), "labels": torch.tensor([1])}
 
+    def targets(self, index):
+        return self[index][1]
+
     def size(self, index):
         return self.sizes[index]
 

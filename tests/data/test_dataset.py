@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from fasterfpn.data import dataset as dataset_module
-from fasterfpn.data.dataset import DetectionDataset, Sample
+from fasterfpn.data.dataset import DetectionDataset, Sample, all_targets, check_images
 from fasterfpn.data.images import read_image
+from fasterfpn.data.refusals import refuse
 from fasterfpn.errors import InputError
 
 
@@ -66,3 +67,24 @@ def test_an_image_that_changed_or_vanished_is_refused(make, samples):
     for index, said in enumerate((r"i0\.png: its size changed", r"i1\.png: no such image")):
         with pytest.raises(InputError, match=said):
             dataset[index]
+
+
+def test_targets_come_without_decoding(samples, reads):
+    dataset = DetectionDataset(samples, "abc")
+    targets = all_targets(dataset)
+    assert [target["labels"].tolist() for target in targets] == [[1], [2], [3]] and reads == []
+    targets[0]["boxes"].zero_()
+    assert dataset.targets(0)["boxes"].tolist() == dataset[0][1]["boxes"].tolist() == [[1, 2, 5, 6]]
+
+
+def test_the_check_names_every_image_that_does_not_decode(samples):
+    dataset = DetectionDataset(samples, "abc")
+    for index in (0, 2):
+        content = samples[index].image.read_bytes()
+        samples[index].image.write_bytes(content[: len(content) // 2])
+    problems = check_images(dataset)
+    assert [line.split(":")[0] for line in problems] == [str(samples[0].image), str(samples[2].image)]
+    with pytest.raises(InputError, match="2 problems") as caught:
+        refuse(problems)
+    assert all(line in str(caught.value) for line in problems)
+    assert refuse([]) is None

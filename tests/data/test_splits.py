@@ -1,12 +1,15 @@
 """Layouts of folders, and the parts that come out of them."""
 
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from fasterfpn.data.config import DataConfig
-from fasterfpn.data.formats.voc import VocImage
+from fasterfpn.data.formats.record import Record
 from fasterfpn.data.splits import _draw_missing, open_data
 from fasterfpn.errors import InputError
 
@@ -68,7 +71,7 @@ def test_a_flat_folder_is_split_into_80_10_10(make, tmp_path):
 @given(st.integers(1, 200), st.integers(0, 2**40), st.floats(0, 0.45), st.floats(0, 0.45))
 def test_drawn_parts_partition_the_images(tmp_path_factory, n, seed, val, test):
     folder = tmp_path_factory.getbasetemp()
-    pool = [VocImage(f"i{k}", folder / f"i{k}.png", None) for k in range(n)]
+    pool = [Record(f"i{k}", folder / f"i{k}.png", None) for k in range(n)]
     expected = {"val": max(1, round(val * n)) if val else 0, "test": max(1, round(test * n)) if test else 0}
     if n - sum(expected.values()) <= 0:  # only where something was to be drawn, for n >= 1
         with pytest.raises(InputError, match="no image is left to train on"):
@@ -83,7 +86,7 @@ def test_drawn_parts_partition_the_images(tmp_path_factory, n, seed, val, test):
 @given(st.integers(20, 120), st.integers(0, 2**31))
 def test_adding_an_image_moves_few_others(tmp_path_factory, n, seed):
     folder = tmp_path_factory.getbasetemp()
-    pool = [VocImage(f"i{k}", folder / f"i{k}.png", None) for k in range(n + 1)]
+    pool = [Record(f"i{k}", folder / f"i{k}.png", None) for k in range(n + 1)]
     shares = {"test": 0.1, "val": 0.1}
     few, more = (_draw_missing({"train": pool[:count]}, shares, seed, folder) for count in (n, n + 1))
     moved = sum(item not in more[part] for part, items in few.items() for item in items)
@@ -120,17 +123,102 @@ def test_boxes_are_clipped_to_the_picture_as_shown(make, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # stored 20 high and 30 wide, shown 30 high and 20 wide
     make.image(tmp_path / "a.jpg", (20, 30), exif=exif)
-    (tmp_path / "a.xml").write_text(make.xml([("dent", (1, 1, 30, 30))], (20, 30)))
+    (tmp_path / "a.xml").write_text(make.xml([("dent", (1, 1, 21, 30))], (30, 20)))
     splits = open_data(tmp_path, validation_fraction=0, test_fraction=0)
-    assert splits.train.size(0) == (30, 20) and splits.train.samples[0].boxes.tolist() == [[0, 0, 20, 30]]
-    assert "size tag says 30x20, the image is 20x30" in splits.problems[0]
+    assert splits.train.size(0) == (30, 20) and splits.train.targets(0)["boxes"].tolist() == [[0, 0, 20, 30]]
     assert splits.train[0][0].shape == (3, 30, 20)
 
 
 def test_images_in_two_lists_or_in_none_are_told(make, tmp_path):
-    splits = open_data(make.voc(tmp_path, "abcdef", {"train": "abc", "val": "c", "test": "d"}))
-    assert any("2 images are in no list" in line for line in splits.problems)
-    assert any("1 images are in two lists" in line for line in splits.problems)
+    folder = make.voc(tmp_path, "abcdef", {"train": "abc", "val": "c", "test": "d"})
+    with pytest.raises(InputError, match=r"1 images are in two parts[^\n]*allow_copies:\n.*c\.png \(\w+\) = "):
+        open_data(folder)
+    summary = open_data(folder, allow_copies=True).summary
+    assert any("2 images are in no named part and stay unused (e, f)" in line for line in summary)
+    assert any("1 images are in two parts" in line for line in summary)
+
+
+def names_of(part):
+    return {part.image_name(index) for index in range(len(part))}
+
+
+def test_copies_in_two_parts_stop_and_are_listed(make, tmp_path):
+    for part, stem in (("train", "a"), ("train", "b"), ("test", "c"), ("test", "d")):
+        make.pair(tmp_path / part, stem)
+    for source, copy in (("train/a", "test/c"), ("train/b", "test/d")):
+        (tmp_path / f"{copy}.png").write_bytes((tmp_path / f"{source}.png").read_bytes())
+    with pytest.raises(InputError) as caught:
+        open_data(tmp_path, validation_fraction=0)
+    lines = str(caught.value).splitlines()
+    assert "2 images are in two parts" in lines[0] and "allow_copies" in lines[0]
+    assert lines[1:] == ["  train/a.png (train) = test/c.png (test)", "  train/b.png (train) = test/d.png (test)"]
+    splits = open_data(tmp_path, validation_fraction=0, allow_copies=True)
+    assert len(splits.test) == 2 and "2 images are in two parts" in splits.report()
+
+
+def test_copies_within_a_part_are_counted_and_the_lot_does_not_part_them(make, tmp_path):
+    for k in range(20):
+        make.pair(tmp_path, f"i{k:02}")
+    alone = open_data(tmp_path)
+    moved = sorted(names_of(alone.test))[0]
+    twin = sorted(names_of(alone.train))[0]
+    (tmp_path / moved).write_bytes((tmp_path / twin).read_bytes())
+    splits = open_data(tmp_path)
+    assert any({moved, twin} <= names_of(part) for part in (splits.train, splits.test))
+    assert names_of(splits.val) == names_of(alone.val)
+    assert "1 image is there more than once within a part" in splits.report()
+
+
+def test_class_names_that_differ_in_case_alone_stop(make, tmp_path):
+    for stem, name in (("a", "A"), ("b", "a"), ("c", "ａ")):
+        make.pair(tmp_path, stem, [(name, (1, 1, 5, 5))])
+    with pytest.raises(InputError, match=r"classes 'A', 'a', 'ａ' differ in letter case or width.*[abc]\.xml"):
+        open_data(tmp_path)
+
+
+def test_blanks_in_class_names_are_removed_and_told(make, tmp_path):
+    for stem, name in (("a", "big dent"), ("b", " big  dent "), ("c", "big dent")):
+        make.pair(tmp_path, stem, [(name, (1, 1, 5, 5))])
+    splits = open_data(tmp_path)
+    assert splits.train.classes == ("big dent",) and "1 label files with blanks around or within" in splits.report()
+
+
+def test_a_training_part_without_objects_stops_and_a_class_it_lacks_is_told(make, tmp_path):
+    make.pair(tmp_path / "train", "a", [])
+    make.pair(tmp_path / "valid", "b", [])
+    make.pair(tmp_path / "test", "c", [("dent", (1, 1, 5, 5))])
+    with pytest.raises(InputError, match="training part of 1 images has no dent"):
+        open_data(tmp_path)
+    assert len(open_data(tmp_path, classes=["dent"]).test) == 1  # a checkpoint need not learn from it
+    make.pair(tmp_path / "train", "a", [("pit", (1, 1, 5, 5))])
+    report = open_data(tmp_path).report()
+    assert "no object of dent in the training part: it cannot be learnt" in report
+    assert "no object in the val part" in report
+
+
+def test_all_files_that_cannot_be_read_are_listed_at_once(make, tmp_path):
+    for k in range(5):
+        make.pair(tmp_path, f"i{k}")
+    (tmp_path / "i0.png").write_bytes(b"")
+    (tmp_path / "i2.png").unlink()
+    (tmp_path / "i2.png").symlink_to("i2.png")
+    (tmp_path / "i4.png").unlink()
+    (tmp_path / "i4.png").symlink_to("absent.png")
+    with pytest.raises(InputError) as caught:
+        open_data(tmp_path)
+    message = str(caught.value)
+    assert "3 problems" in message and "i0.png: does not decode (the file is empty)" in message
+    assert "i2.png: cannot be read (Too many levels of symbolic links)" in message
+    assert "i4.png: cannot be read (No such file or directory)" in message
+
+
+def test_names_that_are_not_utf_8_are_read_and_told(make, tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe"))
+    for k in range(4):
+        make.pair(folder, os.fsdecode(b"\xe9%d" % k), [("dent", (0, 1, 5, 5))])
+    splits = open_data(folder, split_seed=3)
+    assert len(splits.train) == 2 and len(splits.digest()) == 12
+    assert splits.report().encode("utf-8", "surrogateescape").count(b"\xe9") == 4
 
 
 def test_given_classes_keep_their_order_and_refuse_others(make, tmp_path):
@@ -166,10 +254,14 @@ def test_bad_folders_are_refused(make, tmp_path):
     with pytest.raises(InputError, match="holds no images"):
         open_data(tmp_path)
     make.image(tmp_path / "a.png")
+    with pytest.raises(InputError, match="nothing to learn from"):
+        open_data(tmp_path, classes=["dent"])
+    (tmp_path / "a.xml").write_text(make.xml())
+    with pytest.raises(InputError, match="label files have no object; nothing to learn from"):
+        open_data(tmp_path)
+    make.pair(tmp_path, "a")
     with pytest.raises(InputError, match="no image is left to train on, of 1"):
         open_data(tmp_path)
-    with pytest.raises(InputError, match="nothing to learn from"):
-        open_data(tmp_path, validation_fraction=0, test_fraction=0)
     (tmp_path / "a.png").write_text("not an image")
     with pytest.raises(InputError, match=r"a\.png: does not decode"):
         open_data(tmp_path, validation_fraction=0, test_fraction=0, classes=["dent"])
@@ -177,7 +269,11 @@ def test_bad_folders_are_refused(make, tmp_path):
 
 @pytest.mark.parametrize(
     "content, said",
-    [(b"a\nmissing\n", "names 'missing', which has no image"), (b" \n", "names no image"), (b"\xff\xfe", "UTF-8")],
+    [
+        (b"a\nmissing\n", "names 'missing', which has no image"),
+        (b" \n", "names no image"),
+        ("missing\n".encode("utf-16"), "names 'missing'"),
+    ],
 )
 def test_bad_lists_are_refused(make, tmp_path, content, said):
     make.voc(tmp_path, "abc", {"train": "ab"})

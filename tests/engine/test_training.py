@@ -54,6 +54,9 @@ class Squares:
         difficult = torch.zeros(2, dtype=torch.bool)
         return image, {"boxes": torch.tensor(boxes, dtype=torch.float32), "labels": labels, "difficult": difficult}
 
+    def targets(self, index: int) -> dict[str, Tensor]:
+        return self[index][1]
+
     def size(self, index: int) -> tuple[int, int]:
         return 96, 96
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasterfpn.engine.average_precision import EVERY_SIDE, average_precision
@@ -37,6 +37,7 @@ def labelled(objects):
     }
 
 
+@settings(max_examples=30)
 @given(scenes(), st.lists(st.integers(0, 3), min_size=4, max_size=4), st.sampled_from([EVERY_SIDE, (4, 8), (8, 99)]))
 def test_a_draw_is_the_average_precision_of_the_images_drawn(scene, times, sides):
     detections, targets = scene

@@ -1,9 +1,12 @@
 """The report's figures: bins in the network's pixels, gains of the right sign on the same draws, what is shown."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fasterfpn.models.config import BackboneConfig, BoxHeadConfig, DetectorConfig, ImageConfig, RpnConfig
 from fasterfpn.models.detector import build_detector
@@ -13,6 +16,7 @@ from fasterfpn.study.figures import (
     network_figures,
     saliency_by_class,
     saliency_figures,
+    short_side_edges,
     size_factors,
 )
 
@@ -75,6 +79,9 @@ class Pictures:
         image = torch.rand(3, 80, 120, generator=torch.Generator().manual_seed(index))
         return image, {"boxes": torch.tensor(boxes), "labels": torch.ones(len(boxes), dtype=torch.int64)}
 
+    def targets(self, index):
+        return self[index][1]
+
     def size(self, index):
         return 80, 120
 
@@ -120,3 +127,25 @@ def test_networks_differ_in_architecture_and_learning_rate_alone(scale):
     assert single.training.seed == 3 and single.data == multiscale.data
     assert (multiscale.model.architecture, single.model.architecture) == ("fpn", "conv4")
     assert single.model == replace(multiscale.model, architecture="conv4")
+
+
+def squares(*sides):
+    """The targets of one image with a square of each side."""
+    boxes = torch.tensor([[0.0, 0.0, side, side + 1] for side in sides]).reshape(-1, 4)
+    return [{"boxes": boxes, "labels": torch.ones(len(sides), dtype=torch.int64)}]
+
+
+@given(st.lists(st.floats(0, 3000, width=32), min_size=1, max_size=40), st.sampled_from([0.25, 1.0, 2.0]))
+def test_bins_of_a_run_hold_every_object_and_are_not_nearly_empty_at_the_ends(sides, factor):
+    edges = short_side_edges(squares(*sides), [factor])
+    assert edges[0] == 0 and edges[-1] == float("inf") and edges == sorted(set(edges)) and len(edges) <= 8
+    assert all(math.log2(edge).is_integer() for edge in edges[1:-1])
+    if len(edges) > 2:
+        sizes = torch.tensor(sides) * factor
+        assert (sizes <= edges[1]).sum() >= max(1, len(sides) // 10)
+
+
+def test_bins_of_known_objects():
+    assert short_side_edges(squares(), [1.0]) == [0, float("inf")] == short_side_edges(squares(9, 9, 9), [1.0])
+    assert short_side_edges(squares(8, 8, 32, 32), [0.5]) == [0, 4, 8, 16, float("inf")]
+    assert short_side_edges([], []) == [0, float("inf")]

@@ -40,10 +40,15 @@ class SyntheticProfiles(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Image float32 (3, H, W) RGB in 0..1 and its target; the tensors are the caller's to change."""
-        jpeg, boxes, labels = self._made[index]
-        image = torch.from_numpy(np.array(Image.open(BytesIO(jpeg)))).permute(2, 0, 1).contiguous().float().div_(255)
+        picture = Image.open(BytesIO(self._made[index][0]))
+        image = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float().div_(255)
+        return image, self.targets(index)
+
+    def targets(self, index: int) -> dict[str, Tensor]:
+        """The target alone, without decoding the image."""
+        _, boxes, labels = self._made[index]
         difficult = torch.zeros(len(labels), dtype=torch.bool)
-        return image, {"boxes": torch.tensor(boxes), "labels": torch.tensor(labels), "difficult": difficult}
+        return {"boxes": torch.tensor(boxes), "labels": torch.tensor(labels), "difficult": difficult}
 
     def size(self, index: int) -> tuple[int, int]:
         """(H, W)."""

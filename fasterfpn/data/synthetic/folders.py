@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from fasterfpn.data.formats.labelme import CHINESE_NAMES, ONE_KIND, SEVERAL_KINDS, write_labelme
+from fasterfpn.data.formats.labelme import write_labelme
+from fasterfpn.data.formats.tianchi import CHINESE_NAMES, ONE_KIND, SEVERAL_KINDS
 from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 from fasterfpn.data.synthetic.processes import in_processes
 from fasterfpn.data.synthetic.request import Request
@@ -49,8 +50,9 @@ def _write_voc(folder: Path, request: Request, index: int) -> None:
 
 def _write_tianchi(folder: Path, request: Request, index: int) -> None:
     jpeg, boxes, labels = request.photograph(index)
-    names = [ALUMINIUM_CLASSES[label - 1] for label in labels]
-    kinds = [CHINESE_NAMES[kind] for kind in ALUMINIUM_CLASSES if kind in names]
+    chinese = tuple(CHINESE_NAMES.values())
+    names = [chinese[label - 1] for label in labels]
+    kinds = [kind for kind in chinese if kind in names]
     place = folder / ONE_KIND / kinds[0] if len(kinds) == 1 else folder / SEVERAL_KINDS
     place.mkdir(parents=True, exist_ok=True)
     path = place / f"{','.join(kinds)}{index:06d}合成样本.jpg"

@@ -1,6 +1,7 @@
 """The aluminium data set in its own layout."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -8,18 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fasterfpn.data.formats.labelme import (
-    CHINESE_NAMES,
-    NO_DEFECT,
-    ONE_KIND,
-    SEVERAL_KINDS,
-    original_root,
-    read_original,
-    write_labelme,
-)
-from fasterfpn.data.formats.voc import VocImage
+from fasterfpn.data.formats import tianchi
+from fasterfpn.data.formats.labelme import write_labelme
+from fasterfpn.data.formats.record import ReadOptions, Record
+from fasterfpn.data.formats.tianchi import CHINESE_NAMES, NO_DEFECT, ONE_KIND, SEVERAL_KINDS, data_set_root
 from fasterfpn.data.splits import _draw_missing, largest_remainder, open_data
 from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
+from fasterfpn.data.tree import walk
 from fasterfpn.errors import InputError
 
 # Images of each kind alone, as in the data set, and those of several kinds.
@@ -33,7 +29,8 @@ def original(tmp_path, make):
 
     def add(folder, stem, names):
         make.image(folder / f"{stem}.jpg", (24, 32))
-        write_labelme(folder / f"{stem}.json", [(2 + n, 3, 32, 20) for n in range(len(names))], names)
+        boxes = [(2 + n, 3, 32, 20) for n in range(len(names))]
+        write_labelme(folder / f"{stem}.json", boxes, [CHINESE_NAMES[name] for name in names])
 
     for english, chinese in CHINESE_NAMES.items():
         for number in range(4):
@@ -57,16 +54,26 @@ def test_reads_what_was_written_by_the_english_names(original):
     assert "漏底,脏点0.jpg" in names and not any(NO_DEFECT in str(sample.image) for sample in splits.train.samples)
     (original.parent / "__MACOSX" / "guangdong").mkdir(parents=True)  # as a Mac's archives unpack
     (original.parent / ".cache").mkdir()
-    assert original_root(original.parent) == original_root(original) == original
+    assert data_set_root(walk(original.parent)) == data_set_root(walk(original)) == original
     again = open_data(original, test_fraction=0.25, validation_fraction=0.25)
     assert [sample.image for sample in again.test.samples] == [sample.image for sample in splits.test.samples]
 
 
 def test_images_without_defect_on_request(original):
-    items = read_original(original, with_defect_free=True)
-    assert len(items) == 43 and items[-1].annotation is None and items[-1].image.stem == "无瑕疵1"
+    records = read(original, with_defect_free=True)
+    assert len(records) == 43 and records[-1].labels is None and records[-1].image.stem == "无瑕疵1"
+    assert "1 .jpg (无瑕疵图片/无瑕疵1.jpg)" in open_data(original).report()  # told where they are left out
     splits = open_data(original, with_defect_free=True, test_fraction=0, validation_fraction=0)
     assert len(splits.train) == 43 and splits.train[42][1]["boxes"].shape == (0, 4)
+
+
+def test_images_without_defect_in_folders_for_the_parts(original, tmp_path):
+    for part in ("train", "valid", "test"):
+        shutil.copytree(original, tmp_path / "parts" / part)
+    options = {"allow_copies": True, "with_defect_free": True}
+    splits = open_data(tmp_path / "parts", **options)
+    assert [len(part) for part in (splits.train, splits.val, splits.test)] == [43] * 3
+    assert splits.train.classes == ALUMINIUM_CLASSES and splits.named_test
 
 
 def test_the_papers_split():
@@ -81,18 +88,15 @@ def test_the_papers_split():
 def test_the_papers_split_of_images(tmp_path, seed):
     folders = [f"{ONE_KIND}/{name}" for name in CHINESE_NAMES.values()] + [SEVERAL_KINDS]
     keys = sorted(f"{folder}/{k:03}" for folder, count in zip(folders, COUNTS, strict=True) for k in range(count))
-    pool = {"train": [VocImage(key, tmp_path / f"{key}.jpg", None) for key in keys]}
+    pool = {"train": [Record(key, tmp_path / f"{key}.jpg", None, key.rpartition("/")[0]) for key in keys]}
 
-    def place(item):
-        return item.key.rpartition("/")[0]
-
-    parts = _draw_missing(pool, {"test": 0.1, "val": 0}, seed, tmp_path, place)
+    parts = _draw_missing(pool, {"test": 0.1, "val": 0}, seed, tmp_path)
     assert {part: len(items) for part, items in parts.items()} == {"train": 2705, "test": 300, "val": 0}
     assert sorted(item.key for items in parts.values() for item in items) == keys
-    drawn = [sum(place(item) == folder for item in parts["test"]) for folder in folders]
+    drawn = [sum(record.stratum == folder for record in parts["test"]) for folder in folders]
     # 34.6 of the corner leaks and 8.6 of the jets compete for the last place: the first in the order of keys has it
     assert drawn in ([39, 13, 35, 17, 54, 8, 8, 41, 36, 26, 23], [39, 13, 34, 17, 54, 9, 8, 41, 36, 26, 23])
-    assert parts["test"] != _draw_missing(pool, {"test": 0.1}, seed + 1, tmp_path, place)["test"]
+    assert parts["test"] != _draw_missing(pool, {"test": 0.1}, seed + 1, tmp_path)["test"]
 
 
 def test_images_in_any_case_and_turned_as_shown(original, make):
@@ -126,9 +130,13 @@ def rewrite(original, change):
     return path
 
 
+def read(root, **options):
+    return tianchi.read(walk(root), ReadOptions(**options), walk(root)).records
+
+
 def boxes_of(original, path):
-    (item,) = [item for item in read_original(original) if item.annotation.path == path]
-    return [(found.name, found.box) for found in item.annotation.objects]
+    (record,) = [record for record in read(original) if record.labels.path == path]
+    return [(item.name, item.box) for item in record.objects]
 
 
 def test_polygons_give_their_bounding_box_and_newer_files_are_read(original):
@@ -162,10 +170,9 @@ def test_the_layout_of_the_file_is_the_originals(original):
         (lambda content: content["shapes"][0].update(label=["擦花"]), "unknown label"),
         (lambda content: content["shapes"][0].update(points=[[1, 2], [10**400, 4]]), r"no list of \(x, y\)"),
         (lambda content: content["shapes"][0].update(shape_type="circle"), "is a circle"),
-        (lambda content: content.update(imageWidth=33, imageHeight=None), "33x24"),
-        (lambda content: content["shapes"][0].update(points=[[40, 2], [50, 4]]), "outside its 32x24 image"),
-        (lambda content: content.update(imageWidth=2560, imageHeight=1920), "2560x1920"),
-        (lambda content: content.update(imageWidth="32", imageHeight=24), "'32'x24"),
+        (lambda content: content.update(imageWidth=33, imageHeight=20), "an image of 33x20, but .* has 32x24 pixels"),
+        (lambda content: content.update(imageWidth=2560, imageHeight=1920), "an image of 2560x1920"),
+        (lambda content: content.update(imageWidth="32", imageHeight=24), "imageWidth are 24 and '32'"),
     ],
 )
 def test_a_bad_annotation_is_one_line_that_names_it(original, change, message):
@@ -197,7 +204,7 @@ def test_bad_folders(original, tmp_path, make):
     flat = tmp_path / "flat"
     for number in range(5):
         make.image(flat / f"{number}.jpg")
-        write_labelme(flat / f"{number}.json", [(1, 2, 3, 4)], ["jet"])
+        write_labelme(flat / f"{number}.json", [(1, 2, 3, 4)], ["喷流"])
     for classes in (None, ALUMINIUM_CLASSES):
         with pytest.raises(InputError, match=ONE_KIND):
             open_data(flat, classes=classes)
@@ -208,9 +215,9 @@ def test_bad_folders(original, tmp_path, make):
 
 
 def test_the_three_originals(real_data):
-    items = read_original(real_data("aluminium/guangdong_round2_train_20181011"))
-    found = {item.image.stem[-18:-4]: [one.box for one in item.annotation.objects] for item in items}
-    assert [[one.name for one in item.annotation.objects] for item in items] == [
+    records = read(real_data("aluminium/guangdong_round2_train_20181011"))
+    found = {record.image.stem[-18:-4]: [item.box for item in record.objects] for record in records}
+    assert [[item.name for item in record.objects] for record in records] == [
         ["non-conductive", "corner leak"],
         ["corner leak", "non-conductive"],
         ["corner leak", "non-conductive"],

@@ -1,0 +1,67 @@
+"""Copies of an image, by the content of the files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fasterfpn.data.formats.record import Record
+from fasterfpn.data.refusals import examples
+from fasterfpn.errors import InputError
+
+BLOCK = 1 << 20
+
+
+def equal_files(paths: Iterable[Path]) -> list[list[Path]]:
+    """Groups of two and more files with the same bytes, in the order of `paths`; only files of equal size are read."""
+    by_size, by_content = defaultdict(list), defaultdict(list)
+    for path in dict.fromkeys(paths):
+        by_size[path.stat().st_size].append(path)
+    doubtful = [path for group in by_size.values() if len(group) > 1 for path in group]
+    for path in tqdm(doubtful, desc="compare", unit="image", leave=False):
+        by_content[_digest(path)].append(path)
+    return [group for group in by_content.values() if len(group) > 1]
+
+
+def check_copies(
+    parts: Mapping[str, Sequence[Record]], copies: Sequence[Sequence[Path]], folder: Path, allowed: bool
+) -> list[str]:
+    """Notes on images that are there twice, by the groups of `equal_files`: in one part, and, where `allowed`, in two.
+
+    Raises InputError that lists all images which two parts share, as copies or under one name, unless `allowed`:
+    a test image that was trained on flatters the figures.
+    """
+    parts_of = defaultdict(list)
+    for part, records in parts.items():
+        for record in records:
+            parts_of[record.image].append(part)
+    grouped = {path for group in copies for path in group}
+    listed_twice = [[path] for path, names in parts_of.items() if len(names) > 1 and path not in grouped]
+    within, across = [], []
+    for group in [*copies, *listed_twice]:
+        places = [(path, part) for path in group for part in parts_of[path]]
+        told = " = ".join(f"{path.relative_to(folder)} ({part})" for path, part in places)
+        (across if len({part for _, part in places}) > 1 else within).append(told)
+    notes = []
+    if within:
+        count = "image is" if len(within) == 1 else "images are"
+        notes.append(f"{folder}: {len(within)} {count} there more than once within a part: {examples(within)}")
+    if across:
+        head = f"{folder}: {len(across)} images are in two parts, which flatters the figures"
+        if not allowed:
+            advice = "remove one of each, or set allow_copies"
+            raise InputError(f"{head}; {advice}:" + "".join(f"\n  {line}" for line in across))
+        notes.append(f"{head}: {examples(across)}")
+    return notes
+
+
+def _digest(path: Path) -> bytes:
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.digest()

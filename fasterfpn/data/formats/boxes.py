@@ -1,0 +1,184 @@
+"""From the boxes of label files to boxes inside their images: which picture the files mean, then clipping.
+
+A box is (x1, y1, x2, y2) in continuous pixels; H, W height and width of the image as shown. A label file may have been
+made for the image before its EXIF orientation was applied, or for a larger or smaller version of it, or give fractions
+of width and height. That is undone where every file of the set agrees, and refused where they do not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+
+from fasterfpn.data.formats.record import Box, LabelledObject, Labels, Record
+from fasterfpn.data.images import Header
+from fasterfpn.errors import InputError
+
+SLIVER = 0.01  # pixels: less than this inside the image is nothing, and float32 may round it to zero width
+FAR = 0.1  # of the image's side: boxes that reach this far beyond it are of another picture
+LISTED = 100
+
+
+class Frame(Enum):
+    """The picture whose pixels the boxes of a label file count."""
+
+    SHOWN = "the image as shown"
+    STORED = "the image before its EXIF orientation is applied"
+    SCALED = "the image at another size"
+    FRACTIONS = "fractions of width and height"
+    OTHER = "another picture"
+
+
+@dataclass(frozen=True)
+class FittedBoxes:
+    """The usable objects of each image, their boxes inside it; notes on all files, problems of each, and counts."""
+
+    objects: dict[Path, list[LabelledObject]]
+    notes: list[str]
+    problems: list[str]
+    counts: Counter
+
+
+def fit_boxes(records: Sequence[Record], headers: Mapping[Path, Header], folder: Path) -> FittedBoxes:
+    """Boxes in pixels of their images as shown, clipped to them.
+
+    Raises InputError where label files are made for other pictures than their images and not all of them in the same
+    way, and where most boxes reach far beyond their images.
+    """
+    labelled = [record for record in records if record.objects]
+    note, convert = _common_frame(labelled, headers, folder)
+    fitted = FittedBoxes({record.image: [] for record in records}, [note] if note else [], [], Counter())
+    beyond = []
+    for record in labelled:
+        header = headers[record.image]
+        objects = [convert(item, record.labels, header) for item in record.objects]
+        kept, problems, counts = clip(objects, header.size, record.labels.path)
+        fitted.objects[record.image] = kept
+        fitted.problems.extend(problems)
+        fitted.counts.update(counts)
+        beyond += [record.labels.path for item in objects if _reach(item.box, header.size) > FAR]
+    if 2 * len(beyond) > fitted.counts["boxes"]:
+        raise InputError(
+            f"{folder}: {len(beyond)} of {fitted.counts['boxes']} boxes reach far beyond their images, as if they were "
+            f"made for others (the first in {beyond[0]}); give the images that were labelled"
+        )
+    return fitted
+
+
+def clip(
+    objects: Sequence[LabelledObject], size: tuple[int, int], path: Path
+) -> tuple[list[LabelledObject], list[str], Counter]:
+    """The objects with boxes inside the image of `size` (H, W); a line for each box that changed; counts of all fates.
+
+    A box without area is dropped, and so is one that lies wholly outside; one that crosses the border is clipped.
+    """
+    height, width = size
+    kept, problems, counts = [], [], Counter(boxes=len(objects))
+    for item in objects:
+        x1, y1, x2, y2 = item.box
+        box = max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)
+        if x1 >= x2 or y1 >= y2:
+            fate, told = "degenerate", "zero-size or inverted, dropped"
+        elif box[2] - box[0] < SLIVER or box[3] - box[1] < SLIVER:
+            fate, told = "outside", f"outside the {width}x{height} image, dropped"
+        else:
+            fate, told = "kept", ""
+            if box != item.box:
+                fate, told = "clipped", f"crosses the border of the {width}x{height} image, clipped"
+            kept.append(replace(item, box=box))
+            counts["lines"] += item.written[0] == item.written[2] or item.written[1] == item.written[3]
+        counts[fate] += 1
+        if told:
+            numbers = ", ".join(f"{number:g}" for number in item.written)
+            problems.append(f"{path}: box ({numbers}) of {item.name!r}: {told}")
+    return kept, problems, counts
+
+
+def _common_frame(records: Sequence[Record], headers: Mapping[Path, Header], folder: Path):
+    """What to say about the frame of all label files, and the function (object, labels, header) -> object.
+
+    Where the tool ignored EXIF, files of upright images cannot show it: they agree with either reading.
+    """
+    frames = {record.image: _frame(record.labels, headers[record.image]) for record in records}
+    kinds = set(frames.values())
+    if kinds <= {Frame.SHOWN}:
+        return "", lambda item, labels, header: item
+    count = f"{folder}: all {len(records)} label files"
+    if kinds == {Frame.FRACTIONS}:
+        return f"{count} give boxes as fractions of width and height: scaled to pixels", _from_fractions
+    if kinds == {Frame.SCALED}:
+        return f"{count} are for the images at another size: boxes scaled with them", _rescaled
+    tilted = [record for record in records if headers[record.image].size != headers[record.image].stored]
+    if kinds <= {Frame.SHOWN, Frame.STORED} and all(frames[record.image] is Frame.STORED for record in tilted):
+        return (
+            f"{folder}: label files are for the images before their EXIF orientation is applied ({len(tilted)} have "
+            "their sides exchanged): boxes turned with the images",
+            lambda item, labels, header: replace(item, box=upright(item.box, header)),
+        )
+    wrong = [record for record in records if frames[record.image] is not Frame.SHOWN]
+    lines = [_disagreement(record, frames[record.image], headers[record.image]) for record in wrong[:LISTED]]
+    if len(wrong) > 1:
+        which = f", the first {LISTED} of them" if len(wrong) > LISTED else ""
+        head = f"{folder}: {len(wrong)} of {len(records)} label files are not for their images as shown{which}:"
+        lines = ["\n  ".join([head, *lines])]
+    raise InputError(lines[0])
+
+
+def _frame(labels: Labels, header: Header) -> Frame:
+    numbers = [number for item in labels.objects for number in item.written]
+    if all(0 <= number <= 1 for number in numbers) and any(number % 1 for number in numbers):
+        return Frame.FRACTIONS
+    if labels.size in (None, header.size):
+        return Frame.SHOWN
+    if labels.size == header.stored:
+        return Frame.STORED
+    (height, width), (labelled_height, labelled_width) = header.size, labels.size
+    # Proportions are equal up to the rounding of one side to whole pixels.
+    excess = abs(height * labelled_width - width * labelled_height)
+    return Frame.SCALED if excess <= max(labelled_height, labelled_width) else Frame.OTHER
+
+
+def _disagreement(record: Record, frame: Frame, header: Header) -> str:
+    if frame is Frame.FRACTIONS:
+        return f"{record.labels.path}: its boxes are fractions, those of other files are pixels; use one of the two"
+    (height, width), (labelled_height, labelled_width) = header.size, record.labels.size
+    return (
+        f"{record.labels.path}: is for an image of {labelled_width}x{labelled_height}, but {record.image.name} has "
+        f"{width}x{height} pixels; correct it, or remove its size if its boxes fit the image"
+    )
+
+
+def _from_fractions(item: LabelledObject, labels: Labels, header: Header) -> LabelledObject:
+    height, width = header.size
+    return replace(item, box=_times(item.written, width, height))
+
+
+def _rescaled(item: LabelledObject, labels: Labels, header: Header) -> LabelledObject:
+    (height, width), (labelled_height, labelled_width) = header.size, labels.size
+    return replace(item, box=_times(item.box, width / labelled_width, height / labelled_height))
+
+
+def _times(box: Box, x: float, y: float) -> Box:
+    return box[0] * x, box[1] * y, box[2] * x, box[3] * y
+
+
+def upright(box: Box, header: Header) -> Box:
+    """A box in pixels of the image as stored, in pixels of the image as shown (EXIF orientations 1 to 8)."""
+    x1, y1, x2, y2 = box
+    height, width = header.size
+    if header.orientation >= 5:  # rows become columns
+        x1, y1, x2, y2 = y1, x1, y2, x2
+    if header.orientation in (2, 3, 6, 7):  # then left becomes right
+        x1, x2 = width - x2, width - x1
+    if header.orientation in (3, 4, 7, 8):  # and top becomes bottom
+        y1, y2 = height - y2, height - y1
+    return x1, y1, x2, y2
+
+
+def _reach(box: Box, size: tuple[int, int]) -> float:
+    """How far a box reaches beyond its image, as a share of the image's side."""
+    height, width = size
+    return max(-box[0] / width, -box[1] / height, box[2] / width - 1, box[3] / height - 1)

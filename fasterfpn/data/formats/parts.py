@@ -1,0 +1,161 @@
+"""The parts that a folder names: training, validation and test, by subfolders or by lists.
+
+Whatever looks like a part or a list and is not used is named, and where a test part is named in a way that cannot be
+followed, reading stops: drawing another one by lot would put its images into training.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fasterfpn.data.formats import format_of
+from fasterfpn.data.formats.lists import Names, read_list
+from fasterfpn.data.formats.record import Reading, ReadOptions, Record
+from fasterfpn.data.images import is_image
+from fasterfpn.data.refusals import examples
+from fasterfpn.data.tree import Tree, by_suffix, walk
+from fasterfpn.errors import InputError
+
+PART_NAME = re.compile(
+    r"(?:(?P<trainval>train[ _-]?val(?:id)?)|(?P<train>train(?:ing)?)"
+    r"|(?P<val>val(?:id|idation)?)|(?P<test>test(?:ing)?))"
+    r"(?:[ _-]*(?:set|list|part|split|image|img|id|data))?s?[ _-]*\d*",
+    re.IGNORECASE,
+)
+LIST_PLACES = ("imagesets/main", "imagesets", ".")
+LIST_SUFFIXES = (".txt", ".lst", ".list")
+OTHER_LISTS = (".csv", ".tsv", ".json", ".xlsx")
+Parts = dict[str, list[Record]]
+
+
+def part_named(name: str) -> str | None:
+    """The part that a name without extension means: "train", "val", "test" or "trainval"; None for other names."""
+    match = PART_NAME.fullmatch(name)
+    return match.lastgroup if match else None
+
+
+def read_folder(folder: Path, options: ReadOptions) -> Reading:
+    """All records of a folder, the parts that it names, and notes on what was not used.
+
+    Parts are subfolders (`train/` and `valid/` or `test/`), each of which is read alone; or lists in `ImageSets/Main/`,
+    `ImageSets/` or the folder itself; or folders further down (`images/test/`). Without a training part, every image
+    of no other part is for training. Raises InputError as the format's `read`, as `read_list`, and for a test part
+    that cannot be followed.
+    """
+    tree = walk(folder)
+    subfolders = _part_folders(tree)
+    if "train" in subfolders and len(subfolders) > 1:
+        trees = {part: tree.below(path) for part, path in subfolders.items()}
+        reader = format_of(list(trees.values()), folder)
+        readings = {part: reader.read(trees[part], options, tree) for part in trees}
+        parts = {part: list(reading.records) for part, reading in readings.items()}
+        records = [record for items in parts.values() for record in items]
+        reading, lists = replace(readings["train"], records=records), []
+    else:
+        reading = format_of([tree], folder).read(tree, options, tree)
+        parts, lists = _named_parts(tree, reading.records)
+    notes = [*_unused(tree, reading.records, parts, lists), *_remarks(reading.records, folder)]
+    parts = {part: parts[part] for part in ("train", "val", "test") if part in parts}
+    return replace(reading, parts=parts, notes=tuple(notes), problems=tree.problems)
+
+
+def _part_folders(tree: Tree) -> dict[str, Path]:
+    """The subfolders that are named like parts. Raises InputError for two of the same part."""
+    subfolders: dict[str, Path] = {}
+    for path in sorted(path for path in tree.root.iterdir() if path.is_dir()):
+        if part := part_named(path.name):
+            if part in subfolders:
+                raise InputError(f"{path}: {subfolders[part].name}/ beside it names the same part; join the two")
+            subfolders[part] = path
+    if "trainval" in subfolders and "train" not in subfolders:
+        subfolders["train"] = subfolders.pop("trainval")
+    return {part: path for part, path in subfolders.items() if part != "trainval"}
+
+
+def _named_parts(tree: Tree, records: Sequence[Record]) -> tuple[Parts, list[Path]]:
+    """The parts by lists and, where there is no list of a part, by folders anywhere; and the lists that were read."""
+    parts, lists = _listed_parts(tree, records)
+    by_folder: Parts = defaultdict(list)
+    for record in records:
+        for name in record.image.relative_to(tree.root).parts[:-1]:
+            if part := part_named(name):
+                by_folder[part].append(record)
+                break
+    if by_folder.keys() - {"train", "trainval"}:
+        parts = {**by_folder, **parts}
+    elsewhere = {record.image for part in ("val", "test") for record in parts.get(part, ())}
+    both = parts.pop("trainval", records)
+    parts.setdefault("train", [record for record in both if record.image not in elsewhere])
+    return parts, lists
+
+
+def _listed_parts(tree: Tree, records: Sequence[Record]) -> tuple[Parts, list[Path]]:
+    names, parts, sources = Names(records), {}, {}
+    lists = []
+    for place in LIST_PLACES:
+        for path, part in _part_files(tree, records, LIST_SUFFIXES):
+            if path.parent.relative_to(tree.root).as_posix().lower() != place:
+                continue
+            listed = read_list(path, names)
+            if part in parts and {item.image for item in listed} != {item.image for item in parts[part]}:
+                raise InputError(
+                    f"{path}: names the {part} part, as {sources[part]} does with other images; remove one"
+                )
+            parts.setdefault(part, listed)
+            sources.setdefault(part, path)
+            lists.append(path)
+    return parts, lists
+
+
+def _part_files(tree: Tree, records: Iterable[Record], suffixes: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
+    """Files that are named like a part, with the part; not the label file of an image of that name."""
+    stems = {record.image.stem for record in records}
+    for path in tree.with_suffix(*suffixes):
+        if (part := part_named(path.stem)) and path.stem not in stems:
+            yield path, part
+
+
+def _unused(tree: Tree, records: Sequence[Record], parts: Parts, lists: Sequence[Path]) -> list[str]:
+    """Notes on images in no part, on what looks like a part, and on every other file that was not read."""
+    used = {record.image for items in parts.values() for record in items}
+    idle = [record.key for record in records if record.image not in used]
+    notes = [f"{tree.root}: {len(idle)} images are in no named part and stay unused ({examples(idle)})"] if idle else []
+    looks = [item for item in _part_files(tree, records, LIST_SUFFIXES + OTHER_LISTS) if item[0] not in lists]
+    looks += _unused_folders(tree, parts)
+    for path, part in looks:
+        if part == "test" and "test" not in parts:
+            raise InputError(
+                f"{path}: looks like the test part, and is not where or what a test part can be; name the test images "
+                f"in {tree.root / 'ImageSets' / 'Main' / 'test.txt'}, one a line, or rename it"
+            )
+        notes.append(f"{path}: looks like the {part} part and is not used")
+    labels = {record.labels.path for record in records if record.labels}
+    rest = set(tree.files) - labels - {record.image for record in records} - set(lists)
+    if rest:
+        notes.append(f"{tree.root}: files that are not read: {by_suffix(sorted(rest), tree.root)}")
+    return notes
+
+
+def _unused_folders(tree: Tree, parts: Parts) -> list[tuple[Path, str]]:
+    """Folders with images that are named like a part and not all in it."""
+    images: dict[tuple[Path, str], set[Path]] = defaultdict(set)
+    for path in filter(is_image, tree.files):
+        for folder in path.relative_to(tree.root).parents:
+            if part := part_named(folder.name):
+                images[tree.root / folder, part].add(path)
+    members = {part: {record.image for record in items} for part, items in parts.items()}
+    members["trainval"] = members["train"] | members.get("val", set())
+    return [(folder, part) for (folder, part), inside in images.items() if inside - members.get(part, set())]
+
+
+def _remarks(records: Sequence[Record], folder: Path) -> list[str]:
+    """A note for each kind of remark on label files."""
+    paths = defaultdict(list)
+    for record in records:
+        for remark in record.labels.remarks if record.labels else ():
+            paths[remark].append(record.labels.path.relative_to(folder))
+    return [f"{folder}: {len(which)} label files {remark} ({examples(which)})" for remark, which in paths.items()]

@@ -1,0 +1,95 @@
+"""The aluminium-profile data set in the layout of Tianchi competition 231682 (2018), with labelme's JSON.
+
+单瑕疵图片/<kind>/   images with one kind of defect, each with its JSON
+多瑕疵图片/          images with several kinds; the file name joins them by a comma
+无瑕疵图片/          images without defect, without JSON
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from fasterfpn.data.formats.labelme import read_labelme
+from fasterfpn.data.formats.record import Labels, Reading, ReadOptions, Record
+from fasterfpn.data.images import is_image
+from fasterfpn.data.refusals import map_or_refuse, refuse
+from fasterfpn.data.tree import Tree
+from fasterfpn.errors import InputError
+
+ONE_KIND, SEVERAL_KINDS, NO_DEFECT = "单瑕疵图片", "多瑕疵图片", "无瑕疵图片"
+CHINESE_NAMES = {  # by the paper's English names, in the order of the data set
+    "non-conductive": "不导电",
+    "scratch": "擦花",
+    "corner leak": "角位漏底",
+    "orange peel": "桔皮",
+    "leakage": "漏底",
+    "jet": "喷流",
+    "paint bubble": "漆泡",
+    "crater": "起坑",
+    "parti-color": "杂色",
+    "dirty point": "脏点",
+}
+ENGLISH_NAMES = {chinese: english for english, chinese in CHINESE_NAMES.items()}
+LOOKS_FOR = f"the aluminium data set: {ONE_KIND}/ or {SEVERAL_KINDS}/, with labelme's JSON"
+
+
+def data_set_root(tree: Tree) -> Path | None:
+    """The folder with the data set's subfolders: the tree's root or its only subfolder; None for another layout."""
+    below = {path.relative_to(tree.root).parts[0] for path in tree.files if path.parent != tree.root}
+    for root in (tree.root, *(tree.root / name for name in below if len(below) == 1)):
+        if (root / ONE_KIND).is_dir() or (root / SEVERAL_KINDS).is_dir():
+            return root
+    return None
+
+
+def recognises(tree: Tree) -> bool:
+    """Whether the folder is in this layout."""
+    return data_set_root(tree) is not None
+
+
+def read(tree: Tree, options: ReadOptions, whole: Tree) -> Reading:
+    """Every image with its labels, in the order of their keys; those of 无瑕疵图片 follow `with_defect_free`, empty.
+
+    An image belongs to the JSON of its own stem: `imagePath` has two blanks where the file name has a comma. A stratum
+    is a folder: an image's kind of defect, or several.
+
+    Raises InputError for no images at all, and one that lists every image without JSON, JSON without image or with
+    two, and file that `read_labelme` refuses.
+    """
+    root = data_set_root(tree) or tree.root
+    files = [path for part in (ONE_KIND, SEVERAL_KINDS) for path in tree.below(root / part).files]
+    images: dict[Path, Path] = {}
+    refusals = []
+    for path in filter(is_image, files):
+        if path.with_suffix("") in images:
+            refusals.append(f"{path}: {images[path.with_suffix('')].name} has the same JSON; remove one of them")
+        images[path.with_suffix("")] = path
+    texts = {path.with_suffix(""): path for path in files if path.suffix.lower() == ".json"}
+    for stem in sorted(images.keys() ^ texts.keys()):
+        if stem in images:
+            refusals.append(f"{images[stem]}: has no JSON beside it; add it, or move the image to {NO_DEFECT}")
+        else:
+            refusals.append(f"{texts[stem]}: its image is missing, {stem.name}.jpg beside it")
+    refuse(refusals)
+    stems = sorted(images)
+    labels = dict(zip(stems, map_or_refuse(_read_english, [texts[stem] for stem in stems]), strict=True))
+    if options.with_defect_free:
+        clean = {path.with_suffix(""): path for path in tree.below(root / NO_DEFECT).files if is_image(path)}
+        images |= clean
+        stems += sorted(clean)
+    if not images:
+        raise InputError(f"{root}: holds no images in {ONE_KIND} or {SEVERAL_KINDS}; check the path")
+    keys = {stem: stem.relative_to(root).as_posix() for stem in stems}
+    records = [Record(keys[stem], images[stem], labels.get(stem), keys[stem].rpartition("/")[0]) for stem in stems]
+    return Reading(records, tuple(CHINESE_NAMES))
+
+
+def _read_english(path: Path) -> Labels:
+    """One file under the paper's English names. Raises InputError as `read_labelme`, and for an unknown label."""
+    labels = read_labelme(path)
+    for item in labels.objects:
+        if item.name not in ENGLISH_NAMES:
+            raise InputError(f"{path}: unknown label {item.name!r}; known are {', '.join(ENGLISH_NAMES)}")
+    objects = tuple(replace(item, name=ENGLISH_NAMES[item.name]) for item in labels.objects)
+    return replace(labels, objects=objects)

@@ -1,0 +1,36 @@
+"""Errors of many files in one message, so that the user can mend all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from fasterfpn.errors import InputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_or_refuse(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """`function(item)` for every item. Raises one `InputError` that holds every item's own, after the last item."""
+    results, refusals = [], []
+    for item in items:
+        try:
+            results.append(function(item))
+        except InputError as error:
+            refusals.append(str(error))
+    refuse(refusals)
+    return results
+
+
+def refuse(refusals: Sequence[str]) -> None:
+    """Raise `InputError` with all the messages, a line each under a count; nothing happens where there is none."""
+    if len(refusals) == 1:
+        raise InputError(refusals[0])
+    if refusals:
+        raise InputError("\n  ".join([f"{len(refusals)} problems, all of them listed here:", *refusals]))
+
+
+def examples(items: Sequence[object], limit: int = 3) -> str:
+    """The first `limit` items, joined by commas, and an ellipsis where there are more."""
+    return ", ".join(map(str, items[:limit])) + (", ..." if len(items) > limit else "")
