@@ -3,7 +3,7 @@
 shuffled    the demo preset trained as ever, but with the training labels dealt out anew at random
 constant    no network: the same boxes for every image, each class at its mean training box, scored by frequency
 
-    python benchmarks/controls.py [--steps 1250]
+    python benchmarks/controls.py [--steps 2000]
 
 Prints the mAP (area, IoU 0.5) of both on the built-in test part. Boxes can be learnt from shuffled labels, only classes
 cannot: a detector that finds every defect and reports it under all ten classes with equal scores has a precision of one
@@ -65,7 +65,7 @@ def constant_detections(train: LabelledImages, images: int) -> list[dict[str, Te
     return [{"boxes": mean, "labels": known, "scores": share} for _ in range(images)]
 
 
-def main(steps: int = 1250, seed: int = 0) -> None:
+def main(steps: int = 2000, seed: int = 0) -> None:
     """Train the shuffled control, judge both.
 
     Args:

@@ -141,7 +141,7 @@ DEMO = replace(
         ),
         box=replace(SMALL.model.box, box_hidden=128, box_sample=64),
     ),
-    training=replace(SMALL.training, epochs=5, learning_rate=0.0015),
+    training=replace(SMALL.training, epochs=8, learning_rate=0.0015),
 )
 Preset = Literal["demo", "small", "paper", "torchvision"]
 PRESETS: dict[Preset, Config] = {"demo": DEMO, "small": SMALL, "paper": Config(), "torchvision": TORCHVISION}

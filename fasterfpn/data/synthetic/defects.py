@@ -28,7 +28,7 @@ def non_conductive(patch: Patch) -> None:
     """A face with clouds of fine bare grains."""
     area = patch.area()
     clouds = patch.noise(0.7 * patch.breadth + 60, 350, area[0])
-    density = np.clip(patch.between(0.4, 0.65) + 0.22 * clouds, 0.25, 1)
+    density = np.clip(patch.between(0.4, 0.65) + (0.22 - 0.2 * patch.clarity) * clouds, 0.25, 1)
     _speckle(patch, area, density, patch.strength(0.5, 0.95))
 
 
@@ -95,12 +95,16 @@ def jet(patch: Patch) -> None:
     )  # the first starts in the highest corner, the last ends in the lowest
     paths[0] *= far
     paths[-1] = 1 - (1 - paths[-1]) * far[::-1]
-    strength, tone = patch.graded(0.18, 0.55), 0.62 if patch.coat.mean() > 0.35 else 1.5
+    strength, tone = (
+        patch.graded(0.18, 0.55),
+        0.62 - 0.3 * patch.clarity if patch.coat.mean() > 0.35 else 1.5 + patch.clarity,
+    )
     for path in paths:
         alpha = strength * np.clip(_wander(patch.rng, points) * 0.4 + 0.8, 0.4, 1)
-        for offset, colour in ((0, tone * patch.coat), (-3.5, np.minimum(1.25 * patch.coat, 1))):
-            b = 4 + path * (patch.breadth - 7) + offset
-            patch.stroke(along * patch.length, b, 3 + 4 * patch.clarity, colour, alpha)
+        for offset, colour in ((0, tone), (-3.5 - 4 * patch.clarity, 1.25 + 0.4 * patch.clarity)):
+            b = 4 + 4 * patch.clarity + path * (patch.breadth - 7 - 4 * patch.clarity) + offset
+            width, colour = 3 + 5 * patch.clarity, np.minimum(colour * patch.coat, 1)
+            patch.stroke(along * patch.length, b, width, colour, alpha)
 
 
 def _wander(rng: np.random.Generator, points: int) -> np.ndarray:
@@ -156,7 +160,7 @@ def parti_color(patch: Patch) -> None:
     """A face of another tint than its neighbours, uneven along the profile."""
     pixels, a, b = patch.area()
     clouds = edge(patch.noise(2 * patch.breadth, patch.between(150, 500), pixels) + 1.2, 2.4)
-    brightness = patch.between(0.75, 0.9) - 0.25 * patch.clarity
+    brightness = patch.between(0.75, 0.9) - 0.35 * patch.clarity
     tint = patch.coat * brightness * (1 + patch.rng.uniform(-1, 1) * np.float32([0.08, 0, -0.14]))
     low = patch.strength(0.2, 0.5)
     blend(pixels, (np.float32(low) + np.float32(0.4) * clouds) * patch.within(a, b, 6), tint)
@@ -204,7 +208,7 @@ def scratch(patch: Patch) -> None:
         b = a + bend * np.sin(np.pi * a) + shift + 0.01 * _wander(patch.rng, len(a)) * (not whole)
         broken = np.clip(patch.rng.normal(0.6, 0.5, len(a)), 0.3 if whole else 0, 1) * (np.abs(b - 0.5) < 0.5 + 1e-6)
         broken[:: len(a) - 1] = 0.8 if whole else broken[:: len(a) - 1]
-        width, b = patch.between(1.2, 3.5), 1 - b if flip else b
+        width, b = patch.between(1.2, 3.5) + 3 * patch.clarity, 1 - b if flip else b
         patch.stroke(a * long, b * thick, width, colour, strength * broken)
         patch.stroke(a * long, b * thick + width, width, 0.5 * patch.coat, 0.5 * strength * broken)
 

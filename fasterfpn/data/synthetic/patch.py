@@ -80,7 +80,8 @@ class Patch:
         return across
 
     def fading(self, a: np.ndarray, least: float) -> np.ndarray:
-        """1 in the middle, `least` at the ends, if these are on the profile."""
+        """1 in the middle, `least` at the ends, if these are on the profile; clear defects fade less."""
+        least = min(least + self.clarity, 1)
         inward = np.minimum(a, np.float32(self.length) - a) if self.length < 2500 else np.full_like(a, self.length)
         return np.float32(least) + np.float32(1 - least) * edge(inward, 0.3 * self.length)
 

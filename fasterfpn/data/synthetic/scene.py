@@ -64,8 +64,8 @@ class Canvas:
     def window(self, x1: float, y1: float, x2: float, y2: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The pixels (3, h, w) of an area, a view, with the x (1, w) and y (h, 1) of their centres."""
         (sy, sx), (height, width) = self.scale, self.size
-        left, right = np.clip([int(np.floor(x1 * sx)), int(np.ceil(x2 * sx))], 0, width)
-        top, bottom = np.clip([int(np.floor(y1 * sy)), int(np.ceil(y2 * sy))], 0, height)
+        left, right = (min(max(int(side), 0), width) for side in (np.floor(x1 * sx), np.ceil(x2 * sx)))
+        top, bottom = (min(max(int(side), 0), height) for side in (np.floor(y1 * sy), np.ceil(y2 * sy)))
         x = (np.arange(left, right, dtype=np.float32) + 0.5) / np.float32(sx)
         y = (np.arange(top, bottom, dtype=np.float32) + 0.5) / np.float32(sy)
         return self.image[:, top:bottom, left:right], x[None], y[:, None]
@@ -78,6 +78,8 @@ class Canvas:
         shown = max(radius[0], finest[0]), max(radius[1], finest[1])
         alpha = alpha * radius[0] * radius[1] / (shown[0] * shown[1])
         reach = (1.2 + ragged) * shown[0] + finest[0], (1.2 + ragged) * shown[1] + finest[1]
+        if not (-reach[0] < x < self.frame[1] + reach[0] and -reach[1] < y < self.frame[0] + reach[1]):
+            return
         pixels, px, py = self.window(x - reach[0], y - reach[1], x + reach[0], y + reach[1])
         u, v = (px - np.float32(x)) / np.float32(shown[0]), (py - np.float32(y)) / np.float32(shown[1])
         distance = np.hypot(u, v)
