@@ -29,9 +29,9 @@ ODD = ["划痕", "$5 to $6", "<b>&amp;", "{{ title }}", "x" * 200]
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """Twelve annotated images, some classes with names that are hard to print."""
+    """Annotated images, some classes with names that are hard to print."""
     folder = tmp_path_factory.mktemp("images") / "data"
-    write_images(folder, 12, Request(5, size=(64, 96)), workers=1, progress=False)
+    write_images(folder, 30, Request(5, size=(64, 96)), workers=1, progress=False)
     plain = ["crater", "dirty point", "jet", "leakage", "orange peel"]
     for path in (folder / "Annotations").iterdir():
         text = path.read_text()
