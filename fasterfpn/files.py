@@ -1,8 +1,7 @@
-"""Files and folders that appear whole or not at all, and folders that one process writes to at a time.
+"""Atomic writes of files and folders, and locks on folders.
 
-A file is written under a temporary name, synced to the disk and renamed. The temporary name lies beside the final one
-and holds the writer's process number, so that what a killed process left behind can be told from what a running one
-is writing.
+A file is written under a temporary name in the same folder, synced to disk and renamed. The temporary name holds the
+writer's process ID, which tells the leftovers of a killed process from files that are being written.
 """
 
 from __future__ import annotations
@@ -24,15 +23,14 @@ _PARTIAL = re.compile(r"\..+\.(\d+)\.partial")  # as `_temporary` makes them
 
 
 class OutputError(InputError):
-    """The file system refused a write: no space, no permission, a folder in the file's place, a folder removed."""
+    """A write failed: no space, no permission, a folder of that name, or a parent folder that was removed."""
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path to write to; it becomes `path` when the block ends well, and is removed when it does not.
+    """Yield a temporary path to write to; rename it to `path` at the end of the block, or remove it on an exception.
 
-    An existing file is replaced in one step, by a complete one that has reached the disk. Raises `OutputError` naming
-    `path` for what the file system refuses.
+    An existing file is replaced atomically, after the new one was synced. Raises `OutputError` if a write fails.
     """
     temporary = _temporary(path)
     try:
@@ -47,9 +45,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder to fill; it becomes `folder` when the block ends well, and is removed when it does not.
+    """Yield a temporary folder to fill; rename it to `folder` at the end of the block, or remove it on an exception.
 
-    Raises `InputError` where `folder` holds something already, and `OutputError` for what the file system refuses.
+    Raises `InputError` if `folder` exists and is not an empty folder, and `OutputError` if a write fails.
     """
     temporary = _temporary(folder)
     try:
@@ -64,25 +62,25 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, whole. Raises as `whole_file`."""
+    """Write a file atomically. Raises as `whole_file` does."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8, whole; what cannot be encoded (a file's name that is no UTF-8) becomes "?"."""
+    """Write UTF-8 atomically; characters that cannot be encoded, as in a file name that is not UTF-8, become "?"."""
     write_bytes(path, text.encode("utf-8", errors="replace"))
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON, whole. Raises as `whole_file`, and `ValueError` for NaN, which JSON does not know."""
+    """Write JSON atomically. Raises as `whole_file` does, and `ValueError` for NaN, which JSON cannot express."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append a line to a file that exists, whole: where it does not fit, what was written of it is taken back.
+    """Append a line to an existing file; if it does not fit on the disk, truncate the file to its earlier size.
 
-    Raises `OutputError` naming `path`; for a file that was removed as well.
+    Raises `OutputError` if the write fails or the file does not exist.
     """
     content = (line + "\n").encode()
     with writing(path):
@@ -102,11 +100,11 @@ def append_line(path: Path, line: str) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold an existing folder for this process, and clear away what writers that were killed left in it.
+    """Lock an existing folder for this process, and remove what killed writers left in it.
 
-    The lock is the kernel's, on the file `.lock`, so it goes when the process ends, however it ends. Within one process
-    it does not nest. Raises `InputError` with the number of the process that holds `folder`, and `OutputError` where
-    the lock cannot be made.
+    The lock is a POSIX lock on the file `.lock`: the kernel releases it when the process ends, and it does not exclude
+    other users within this process. Raises `InputError` naming the process that holds `folder`, and `OutputError` if
+    the lock file cannot be written.
     """
     path = folder / LOCK
     with writing(folder):
@@ -119,31 +117,31 @@ def exclusive(folder: Path) -> Iterator[None]:
             remove_unfinished(folder)
         yield
     finally:
-        _remove(path)  # before the lock goes: whoever has this file open already sees that it is no longer the lock
+        _remove(path)  # before unlocking: a process that has the file open must see that it is no longer the lock
         file.close()
 
 
 def _lock_file(path: Path) -> TextIO:
-    """`path`, open and locked."""
+    """Open and lock `path`."""
     while True:
         file = path.open("a+", encoding="ascii")
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
-            file.close()  # removed by its holder between our opening and our locking it: take the next one
+            file.close()  # the holder removed it after we opened it: try again with a new file
         except (BlockingIOError, PermissionError):
             file.seek(0)
-            number = file.read().strip()
+            process = file.read().strip()
             file.close()
-            holder = f"process {number}" if number else "another process"
+            holder = f"process {process}" if process else "another process"
             raise InputError(
                 f"{path.parent}: {holder} is working in this folder; wait until it has ended, or stop it"
             ) from None
 
 
 def lock_holder(folder: Path) -> int | None:
-    """The number of the other process that holds `folder`, as far as a look at the lock's file tells."""
+    """Return the ID of another running process that `folder`'s lock file names, without trying the lock itself."""
     try:
         process = int((folder / LOCK).read_text())
     except (OSError, ValueError):
@@ -152,7 +150,7 @@ def lock_holder(folder: Path) -> int | None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove the temporary files and folders in `folder` whose writer no longer runs; this process is at none."""
+    """Remove temporary files and folders of ended processes and of this one, which must not be writing."""
     for path in folder.iterdir():
         match = _PARTIAL.fullmatch(path.name)
         if match and (int(match[1]) == os.getpid() or not is_running(int(match[1]))):
@@ -160,7 +158,7 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Whether a process of that number runs on this machine."""
+    """Return whether a process with this ID runs on this machine."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -172,7 +170,7 @@ def is_running(process: int) -> bool:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What the file system refuses in the block, an `OSError`, as an `OutputError` that names `path`, in one line."""
+    """Convert an `OSError` in the block to an `OutputError` of one line that names `path`."""
     try:
         yield
     except OSError as error:
@@ -180,11 +178,11 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name[:40]}.{os.getpid()}.partial")  # shortened: a long name is to remain possible
+    return path.with_name(f".{path.name[:40]}.{os.getpid()}.partial")  # truncated to stay below the limit on names
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, has reached the disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""`python -m fasterfpn.train`: data in, a trained detector and its report out.
+"""`python -m fasterfpn.train`: trains a detector and writes its report.
 
 The run folder gets config.json, losses.csv, validation.csv, model.safetensors (best on validation), last.safetensors,
-metrics.json (figures of the test part), and report.html with report.json.
+metrics.json (results on the test part), and report.html with report.json.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ def train(
     threads: int | None = None,
     resume: Path | None = None,
 ) -> None:
-    """Train on `config.data`, report on its test part, and leave everything in the run folder `out`.
+    """Train on `config.data` and evaluate on its test part, in the run folder `out` (default: the next runs/NNN).
 
-    With `resume`, the folder of a run that was stopped, `config` is that run's and the rest of it is done there.
+    `resume` is the folder of a stopped run to complete there; `config` is then replaced by that run's.
     """
     target = checked_device(device, threads)
-    with ExitStack() as held:
+    with ExitStack() as locks:
         if resume is not None:
             folder = RunFolder(resume)
-            held.enter_context(folder.held())
+            locks.enter_context(folder.held())
             check_stopped(folder)
             config, _ = stopped_training(folder.resume)
         elif out is not None:
@@ -70,80 +70,80 @@ def train(
             )
         if config == DEMO and target.type == "cpu" and resume is None:
             print(MAIN_JOB.format(*MEASURED[Placement.on(target, config.training.precision).dtype]), flush=True)
-        if config.data.data != "synthetic":  # so that evaluate finds it from anywhere
+        if config.data.data != "synthetic":  # absolute, so that `evaluate` finds it from any folder
             config = replace(config, data=replace(config.data, data=str(Path(config.data.data).resolve())))
         splits = open_source(config.data)
         if len(splits.train) == 0:
-            raise InputError(f"{config.data.data}: no image to train on; all of them are in its val or test part")
+            raise InputError(f"{config.data.data}: no image to train on; all are in its val or test part")
         print(splits.report(), flush=True)
         detector = build_detector(config.model, splits.train.classes, config.training.seed)
         if weights is not None:
             print(load_initial_weights(detector, weights))
         detector.to(target)
-        # Before anything is written: images that do not decode stop here, all of them named.
+        # Images that do not decode are refused here, all in one message, before anything is written.
         refuse([problem for part in (splits.train, splits.val, splits.test) for problem in check_images(part)])
         if resume is None:
             folder = RunFolder(out) if out is not None else RunFolder.next_in(Path("runs"))
-            held.enter_context(folder.begun())
-        with telling_how_to_go_on(folder):
+            locks.enter_context(folder.begun())
+        with advice_after_stop(folder):
             outcome = fit(detector, splits, config, folder.path)
             finish(load_detector(folder.path, device), splits, config, outcome, folder)
         folder.resume.unlink(missing_ok=True)
 
 
 def check_free(folder: RunFolder) -> None:
-    """Raise `InputError` where a new run would overwrite something, saying how to go on with what is there."""
+    """Raise `InputError` if a new run would overwrite files, with advice on resuming a run found there."""
     try:
         folder.check_free()
     except InputError as error:
         if folder.resume.is_file() and not lock_holder(folder.path):
-            raise InputError(f"{error}; {how_to_go_on(folder)}") from error
+            raise InputError(f"{error}; {advice(folder)}") from error
         raise
 
 
 def check_stopped(folder: RunFolder) -> None:
-    """Raise `InputError`, saying what to do instead, where there is nothing to go on with."""
+    """Raise `InputError` with advice if the folder holds no stopped run."""
     if folder.resume.is_file():
         return
     if folder.metrics.exists():
         raise InputError(f"--resume {folder.path}: holds no {folder.resume.name}, since its training is finished")
-    raise InputError(f"--resume {folder.path}: {how_to_go_on(folder)}")
+    raise InputError(f"--resume {folder.path}: {advice(folder)}")
 
 
-def how_to_go_on(folder: RunFolder) -> str:
-    """What to do after a stop: it depends on what lies in the folder."""
+def advice(folder: RunFolder) -> str:
+    """Say what to do after a stop, given the files in the folder."""
     if not folder.path.is_dir():
         return f"the folder {folder.path} is gone, and the run with it; start again"
     if not folder.resume.is_file():
         try:
             folder.check_free()
         except InputError:
-            return f"{folder.path} holds no {folder.resume.name} to go on with; start again with a new --out"
+            return f"{folder.path} holds no {folder.resume.name} to resume from; start again with a new --out"
         return f"{folder.path} holds no {folder.resume.name}: nothing was saved; start again with --out {folder.path}"
     try:
         _, progress = stopped_training(folder.resume)
-        return f"--resume {folder.path} goes on after step {progress.step}"
+        return f"--resume {folder.path} continues after step {progress.step}"
     except InputError as error:
         return f"--resume will not work: {error}"
 
 
 @contextmanager
-def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
-    """Add `how_to_go_on` to what stops the block: a signal, or a file that could not be written."""
+def advice_after_stop(folder: RunFolder) -> Iterator[None]:
+    """Give `advice` when a signal or a failed write stops the block."""
     try:
         yield
     except OutputError as error:
-        raise InputError(f"{error}; {how_to_go_on(folder)}") from error
-    except OSError as error:  # of a library that writes for us
-        where = error.filename or folder.path
-        raise InputError(f"{where}: {error.strerror or error}; {how_to_go_on(folder)}") from error
+        raise InputError(f"{error}; {advice(folder)}") from error
+    except OSError as error:  # from a library that writes files itself
+        path = error.filename or folder.path
+        raise InputError(f"{path}: {error.strerror or error}; {advice(folder)}") from error
     except (KeyboardInterrupt, SystemExit):
-        print(how_to_go_on(folder), file=sys.stderr)
+        print(advice(folder), file=sys.stderr)
         raise
 
 
 def finish(detector: Detector, splits: Splits, config: Config, outcome: Outcome, folder: RunFolder) -> None:
-    """Detect on the test part, once: metrics.json with its figures, their table on the terminal, and the report."""
+    """Evaluate on the test part: write metrics.json, print the table of results, and write the report."""
     device = next(detector.parameters()).device
     detections, targets = detect_all(detector, splits.test)
     figures = summary(detections, targets, detector.classes)
@@ -152,20 +152,20 @@ def finish(detector: Detector, splits: Splits, config: Config, outcome: Outcome,
     print(f"{outcome.steps} steps in {outcome.seconds:.0f} s; weights of step {outcome.best_step} (best on validation)")
     print(summary_table(figures))
     publish_run(folder, detector, splits, config, detections, training)
-    print(f"{folder.report_page}: the report; the weights are in {folder.best}, the figures in {folder.metrics}")
+    print(f"{folder.report_page}: the report; the weights are in {folder.best}, the results in {folder.metrics}")
 
 
 def default_preset(arguments: Sequence[str]) -> Preset:
-    """The one that `--preset` names, else the one for the data: demo for the built-in images, small for a folder."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--preset", choices=sorted(PRESETS))
-    first.add_argument("--data", default="synthetic")
-    given = first.parse_known_args(arguments)[0]
-    return given.preset or ("demo" if given.data == "synthetic" else "small")
+    """Return the preset that `--preset` names; by default demo for the built-in images and small for a folder."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", choices=sorted(PRESETS))
+    parser.add_argument("--data", default="synthetic")
+    options = parser.parse_known_args(arguments)[0]
+    return options.preset or ("demo" if options.data == "synthetic" else "small")
 
 
 def command(preset: Preset):
-    """The command line with that preset's values as defaults."""
+    """Return the command's main function, with the values of `preset` as defaults."""
 
     def main(
         config: Annotated[Config, tyro.conf.OmitArgPrefixes] = PRESETS[preset],
@@ -186,12 +186,12 @@ def command(preset: Preset):
             device: cpu, cuda, cuda:1, ...
             weights: a ResNet's or torchvision detector's state dict (file or URL), "imagenet", or an earlier run.
             threads: CPU threads (default: torch's choice).
-            resume: the folder of a run that was stopped: go on there, with its configuration.
+            resume: the folder of a stopped run, to complete it there with its own configuration.
         """
         if resume is not None and (out is not None or weights is not None or config != PRESETS[preset]):
             raise InputError(
-                f"--resume {resume}: goes on with that run's own settings; leave --out, --weights and the "
-                "fields of the configuration away"
+                f"--resume {resume}: uses that run's own settings; remove --out, --weights and the "
+                "fields of the configuration"
             )
         if resume is None:
             print(f"preset {preset}")

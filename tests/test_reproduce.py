@@ -135,7 +135,7 @@ def test_a_training_that_was_stopped_goes_on(finished, tmp_path, monkeypatch, ca
     assert command("--out", out) != 0
     assert command("--out", out) == 0
     assert steps == [0, 1, 2, 3, 4, 5, 6, 7, 8, *range(6, 12)]  # the first of two validations came after six
-    assert "goes on after step 6" in capsys.readouterr().out
+    assert "continues after step 6" in capsys.readouterr().out
     before, after = (json.loads((folder / "report.json").read_text())["seeds"]["0"] for folder in (finished, out))
     assert losses_of(before) == losses_of(after)
     assert not list(out.rglob("resume.safetensors"))

@@ -168,9 +168,9 @@ def test_an_earlier_run_starts_another(trained, tmp_path):
         (["--data", "data", "--depth", "17"], "depth"),
         (["--resume", "run"], "run: holds no resume.safetensors, since its training is finished"),
         (["--resume", "absent"], "absent: no such run folder"),
-        (["--resume", "data"], "data holds no resume.safetensors to go on with"),
-        (["--resume", "run", "--steps", "9"], "goes on with that run's own settings"),
-        (["--resume", "run", "--out", "other"], "goes on with that run's own settings"),
+        (["--resume", "data"], "data holds no resume.safetensors to resume from"),
+        (["--resume", "run", "--steps", "9"], "uses that run's own settings"),
+        (["--resume", "run", "--out", "other"], "uses that run's own settings"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(trained, arguments, message):
@@ -217,12 +217,12 @@ def test_a_signal_saves_and_says_where_the_run_goes_on(work, monkeypatch, number
     with monkeypatch.context() as patch:
         before_step(patch, 7, lambda: signal.raise_signal(number))
         done = command("train", *TWELVE, cwd=work)
-    assert done.returncode == status and "--resume run goes on after step 8" in done.stderr
+    assert done.returncode == status and "--resume run continues after step 8" in done.stderr
     again = command("train", *TWELVE, cwd=work)
     assert again.returncode == 2 and "run: exists already" in again.stderr
-    assert "--resume run goes on after step 8" in again.stderr
+    assert "--resume run continues after step 8" in again.stderr
     done = command("train", "--resume", "run", "--threads", "1", "--device", "cpu", cwd=work)
-    assert done.returncode == 0 and "run: goes on after step 8" in done.stdout and "WARNING" not in done.stderr
+    assert done.returncode == 0 and "run: continues after step 8" in done.stdout and "WARNING" not in done.stderr
     assert RunFolder(work / "run").losses()["step"] == [3, 6, 9, 12]
     assert not [path for path in (work / "run").iterdir() if path.name.startswith(".")]
 
@@ -243,9 +243,9 @@ def refuse(name, step=0):
     ("name", "step", "advice"),
     [
         ("resume.safetensors", 0, "nothing was saved; start again with --out run"),
-        ("last.safetensors", 5, "--resume run goes on after step 0"),
-        ("model.safetensors", 12, "--resume run goes on after step 0"),
-        ("resume.safetensors", 12, "--resume run goes on after step 0"),
+        ("last.safetensors", 5, "--resume run continues after step 0"),
+        ("model.safetensors", 12, "--resume run continues after step 0"),
+        ("resume.safetensors", 12, "--resume run continues after step 0"),
     ],
 )
 def test_a_full_disk_is_one_line_that_says_how_to_go_on_and_that_works(work, monkeypatch, name, step, advice):
@@ -269,9 +269,9 @@ def test_a_full_disk_is_one_line_that_says_how_to_go_on_and_that_works(work, mon
         (lambda run: run.rename(run.with_name("moved")), "the folder run is gone, and the run with it"),
         (
             lambda run: [(run / "losses.csv").unlink(), (run / "losses.csv").mkdir()],
-            "--resume run goes on after step 0",
+            "--resume run continues after step 0",
         ),
-        (lambda run: (run / "metrics.json").mkdir(), "--resume run goes on after step 12"),
+        (lambda run: (run / "metrics.json").mkdir(), "--resume run continues after step 12"),
     ],
 )
 def test_harm_to_the_folder_while_it_runs_is_one_line(work, monkeypatch, harm, message):
@@ -306,7 +306,7 @@ def test_a_process_that_is_killed_or_terminated_goes_on_to_the_same_weights(work
     (work / "run" / "losses.csv").unlink()
     process = until(1, "--resume", "run", "--threads", "1", "--device", "cpu")
     process.terminate()
-    assert "--resume run goes on after step" in process.communicate()[1] and process.returncode == 143
+    assert "--resume run continues after step" in process.communicate()[1] and process.returncode == 143
     assert command("train", "--resume", "run", "--threads", "1", "--device", "cpu", cwd=work).returncode == 0
     one, other = (read_checkpoint(RunFolder(work / name).last).weights for name in ("whole", "run"))
     assert all(one[name].equal(other[name]) for name in one)
@@ -322,7 +322,7 @@ def test_a_report_that_cannot_be_written_is_made_again_by_a_resume(monkeypatch, 
 
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "publish_run", full)
-        with pytest.raises(InputError, match=r"No space left on device\); --resume .*run goes on after step [24]"):
+        with pytest.raises(InputError, match=r"No space left on device\); --resume .*run continues after step [24]"):
             train_module.train(small_config(str(tmp_path / "data"), steps=4), out=run)
     weights, metrics = (run / "model.safetensors").read_bytes(), json.loads((run / "metrics.json").read_text())["test"]
     train_module.train(Config(), resume=run)  # at most the steps since the last save are done again

@@ -1,4 +1,4 @@
-"""Images with boxes: files in, tensors out. Knows nothing of models."""
+"""Datasets of annotated images, and the batches that training draws from them."""
 
 from fasterfpn.data.batches import Batch, batches_per_epoch, training_batches
 from fasterfpn.data.config import DataConfig

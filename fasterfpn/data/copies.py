@@ -1,4 +1,4 @@
-"""Copies of an image, by the content of the files."""
+"""Finds duplicate images by file content."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ BLOCK = 1 << 20
 
 
 def equal_files(paths: Iterable[Path]) -> list[list[Path]]:
-    """Groups of two and more files with the same bytes, in the order of `paths`; only files of equal size are read."""
+    """Return groups of two or more files with equal bytes, in the order of `paths`; reads only files of equal size."""
     by_size, by_content = defaultdict(list), defaultdict(list)
     for path in dict.fromkeys(paths):
         by_size[path.stat().st_size].append(path)
-    doubtful = [path for group in by_size.values() if len(group) > 1 for path in group]
-    for path in tqdm(doubtful, desc="compare", unit="image", leave=False):
+    candidates = [path for group in by_size.values() if len(group) > 1 for path in group]
+    for path in tqdm(candidates, desc="compare", unit="image", leave=False):
         by_content[_digest(path)].append(path)
     return [group for group in by_content.values() if len(group) > 1]
 
@@ -30,10 +30,10 @@ def equal_files(paths: Iterable[Path]) -> list[list[Path]]:
 def check_copies(
     parts: Mapping[str, Sequence[Record]], copies: Sequence[Sequence[Path]], folder: Path, allowed: bool
 ) -> list[str]:
-    """Notes on images that are there twice, by the groups of `equal_files`: in one part, and, where `allowed`, in two.
+    """Return notes on duplicate images, given the groups of `equal_files` as `copies`.
 
-    Raises InputError that lists all images which two parts share, as copies or under one name, unless `allowed`:
-    a test image that was trained on flatters the figures.
+    Unless `allowed`, raises InputError that lists every image that two parts share, as a copy or under the same name:
+    testing on training images makes the results too good.
     """
     parts_of = defaultdict(list)
     for part, records in parts.items():
@@ -44,14 +44,14 @@ def check_copies(
     within, across = [], []
     for group in [*copies, *listed_twice]:
         places = [(path, part) for path in group for part in parts_of[path]]
-        told = " = ".join(f"{path.relative_to(folder)} ({part})" for path, part in places)
-        (across if len({part for _, part in places}) > 1 else within).append(told)
+        line = " = ".join(f"{path.relative_to(folder)} ({part})" for path, part in places)
+        (across if len({part for _, part in places}) > 1 else within).append(line)
     notes = []
     if within:
-        count = "image is" if len(within) == 1 else "images are"
-        notes.append(f"{folder}: {len(within)} {count} there more than once within a part: {examples(within)}")
+        verb = "image appears" if len(within) == 1 else "images appear"
+        notes.append(f"{folder}: {len(within)} {verb} more than once within a part: {examples(within)}")
     if across:
-        head = f"{folder}: {len(across)} images are in two parts, which flatters the figures"
+        head = f"{folder}: {len(across)} images are in two parts, which makes the results too good"
         if not allowed:
             advice = "remove one of each, or set allow_copies"
             raise InputError(f"{head}; {advice}:" + "".join(f"\n  {line}" for line in across))

@@ -1,7 +1,7 @@
 """A folder of annotated images as three datasets: training, validation, test.
 
-The validation part chooses the checkpoint and anything else that is tuned; the test part is read once, for the figure
-that is reported. Parts that a folder does not name are drawn from its training part.
+The validation part selects the checkpoint and everything else that is tuned; the test part is used once, for the final
+results. Parts that a folder does not name are drawn from its training part.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from fasterfpn.errors import InputError
 
 @dataclass(frozen=True)
 class Splits:
-    """The three parts, and what reading them brought up.
+    """The three parts, and the problems met in reading them.
 
-    `problems`: one line for each thing dropped, clipped or doubtful, naming its file; `summary`: lines that state the
-    parts, count the problems, and name what was guessed or not used; `named_test`: whether the folder names its test
-    part, rather than having it drawn.
+    `problems` has one line, naming the file, for each annotation that is dropped, clipped or doubtful. `summary` states
+    the sizes of the parts, counts the problems, and lists what was guessed or ignored. `named_test` tells whether the
+    folder names its test part; otherwise the test part was drawn.
     """
 
     train: LabelledImages
@@ -43,9 +43,9 @@ class Splits:
     named_test: bool
 
     def digest(self) -> str:
-        """12 hexadecimal digits, equal where the parts hold the same names, sizes and labels in the same order.
+        """Return 12 hexadecimal digits that identify the names, sizes and targets of the parts, and their order.
 
-        No pixel is read.
+        Pixels do not enter it.
         """
         digest = sha256()
         for part in (self.train, self.val, self.test):
@@ -57,7 +57,7 @@ class Splits:
         return digest.hexdigest()[:12]
 
     def report(self, limit: int = 10) -> str:
-        """The first `limit` problems, how many more there are, and the summary: what to print after opening."""
+        """Return the text to print after opening: the first `limit` problems, a count of the rest, and the summary."""
         more = len(self.problems) - limit
         lines = [*self.problems[:limit], f"... and {more} more like these"] if more > 0 else self.problems
         return "\n".join([*lines, *self.summary])
@@ -73,21 +73,21 @@ def open_data(
     with_defect_free: bool = False,
     allow_copies: bool = False,
 ) -> Splits:
-    """Read the annotations and image headers of a folder, no pixels, and split it.
+    """Read the annotations and image headers of a folder, without decoding pixels, and split it into parts.
 
-    Which formats are read says `formats.FORMATS`; which parts a folder may name, `formats.parts.read_folder`.
-    `with_defect_free`: with the images that the aluminium data set keeps apart because they show no defect.
+    `formats.FORMATS` lists the formats, and `formats.parts.read_folder` describes the parts that a folder may name.
+    `with_defect_free` adds the images without defects, which the aluminium data set keeps in a folder of their own.
 
-    A missing validation or test part is drawn from the training part with `split_seed`, the given share of it (rounded,
-    at least one image): the images are ranked by the SHA-256 of seed and name. Of the aluminium data set the share is
-    taken of each kind of defect (sec. 4.1), and of the images with several: 300 of 3005.
+    A missing validation or test part is drawn from the training part: the given fraction of it, rounded, but at least
+    one image. The images are ranked by the SHA-256 of `split_seed` and name. The aluminium data set is stratified by
+    kind of defect, images with several kinds being one stratum (sec. 4.1): 300 of 3005.
 
-    `classes` None: the names in the whole folder, sorted; of the aluminium data set the ten in its own order. Given, as
-    by a checkpoint: their order is kept.
+    `classes` gives the class names in the order of their labels, for example a checkpoint's. By default they are the
+    names in the whole folder, sorted, or the ten of the aluminium data set in its own order.
 
-    Raises InputError for a folder that is missing, of no known format or too small to split; for a training part
-    without objects and for class names that differ in letter case alone (both without `classes`); for an unknown class;
-    for images that two parts share, unless `allow_copies`; and as reading, fitting boxes and image headers do.
+    Raises InputError for a folder that is missing, has no known format or is too small to split; if `classes` is None,
+    for a training part without objects and for class names that differ only in letter case; for an unknown class; for
+    images that two parts share, unless `allow_copies`; and for unreadable annotations, boxes or image headers.
     """
     folder = Path(folder)
     check_fractions(validation_fraction, test_fraction)
@@ -129,10 +129,10 @@ def open_data(
 def _draw_missing(
     parts: Parts, shares: dict[str, float], seed: int, folder: Path, copies: Sequence[Sequence[Path]] = ()
 ) -> Parts:
-    """The parts with those in `shares` taken out of "train", each `shares[part]` of it and of each of its strata; order
-    is kept within a part. Groups of `copies` stay together, in the part of the first.
+    """Draw each part in `shares` from "train", `shares[part]` of it in all and of each stratum; parts keep their order.
 
-    Ranking by hash rather than shuffling keeps nearly all images in their part when the folder grows.
+    Each group of `copies` stays together, in the part of its first image. Ranking by hash instead of shuffling keeps
+    nearly all images in their part when the folder grows.
     """
     pool, strata = parts["train"], defaultdict(list)
     for record in sorted(pool, key=lambda record: _rank(seed, record)):
@@ -146,7 +146,9 @@ def _draw_missing(
     for group in copies:
         members = [image for image in group if image in part_of]
         part_of |= {image: part_of[members[0]] for image in members}
-    if "train" not in part_of.values() and any(shares.values()):  # with nothing to draw, a folder may be all test
+    if "train" not in part_of.values() and any(
+        shares.values()
+    ):  # if nothing was drawn, the folder may name a test part only
         raise InputError(
             f"{folder}: no image is left to train on, of {len(pool)}; add images, "
             "or lower validation_fraction and test_fraction"
@@ -155,14 +157,14 @@ def _draw_missing(
 
 
 def _rank(seed: int, record: Record) -> bytes:
-    return sha256(f"{seed}/{record.key}".encode("utf-8", "surrogateescape")).digest()  # a name need not be UTF-8
+    return sha256(f"{seed}/{record.key}".encode("utf-8", "surrogateescape")).digest()  # file names may not be UTF-8
 
 
 def largest_remainder(sizes: dict[str, int], share: float) -> dict[str, int]:
-    """How many to draw of each stratum so that the sum is `share` of all, rounded, and at least one if `share` > 0: the
-    whole parts of `share` times each size, and one more where the remainders are largest (the first of a tie).
+    """Apportion round(share * total), at least 1 if `share` > 0, among strata of the given sizes.
 
-    Of the aluminium data set's 3005 images a tenth is 300, where rounding each stratum gives 301 and cutting off 295.
+    Each stratum gets floor(share * size), and those with the largest remainders one more (ties: the first). A tenth of
+    the aluminium data set's 3005 images is 300; rounding within each stratum would give 301, rounding down 295.
     """
     total = max(1, round(share * sum(sizes.values()))) if share > 0 else 0
     quotas = {name: share * size for name, size in sizes.items()}
@@ -174,7 +176,7 @@ def largest_remainder(sizes: dict[str, int], share: float) -> dict[str, int]:
 
 
 def _classes(reading: Reading, classes: Sequence[str] | None, folder: Path) -> tuple[str, ...]:
-    """The class names, inferred or checked."""
+    """Infer the class names, or check that `classes` covers all objects."""
     if classes is None:
         names = {item.name for record in reading.records for item in record.objects}
         classes = reading.classes or sorted(names)
@@ -187,7 +189,7 @@ def _classes(reading: Reading, classes: Sequence[str] | None, folder: Path) -> t
             if len(group) > 1:
                 first = next(record for record in reading.records if any(o.name == group[1] for o in record.objects))
                 raise InputError(
-                    f"{folder}: the classes {', '.join(map(repr, group))} differ in letter case or width alone; write "
+                    f"{folder}: the classes {', '.join(map(repr, group))} differ only in letter case or width; write "
                     f"one of them throughout ({group[1]!r} is in {first.labels.path})"
                 )
     for record in reading.records:
@@ -209,7 +211,7 @@ def _sample(image: Path, fitted: FittedBoxes, classes: Sequence[str], size: tupl
 
 
 def _check_objects(datasets: Mapping[str, DetectionDataset], expected: Sequence[str] | None, folder: Path) -> list[str]:
-    """Notes on what a part lacks. Raises InputError where the training part lacks every object or an expected class."""
+    """Return notes on missing objects. Raises InputError if the training part has none, or lacks an expected class."""
     labels = {
         part: {label for target in all_targets(data) for label in target["labels"].tolist()}
         for part, data in datasets.items()
@@ -229,7 +231,7 @@ def _check_objects(datasets: Mapping[str, DetectionDataset], expected: Sequence[
 
 
 def _count_line(records: Sequence[Record], fitted: FittedBoxes) -> str:
-    """The second line of the summary."""
+    """Return the line of the summary that counts boxes and images without objects."""
     counts = fitted.counts
     degenerate, outside = counts["degenerate"], counts["outside"]
     empty = sum(not objects for objects in fitted.objects.values())

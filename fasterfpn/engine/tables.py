@@ -53,7 +53,7 @@ class Table:
         if lacking:
             print(
                 f"{self.path}: lacks {len(lacking)} rows that were there when the training was saved (steps "
-                f"{lacking[0]} to {lacking[-1]}); the training goes on after step {step} without them",
+                f"{lacking[0]} to {lacking[-1]}); the training continues after step {step} without them",
                 file=sys.stderr,
             )
 

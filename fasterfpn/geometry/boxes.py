@@ -1,7 +1,7 @@
 """Area, overlap and clipping of boxes.
 
-N, M boxes; boxes (N, 4) float `x1 y1 x2 y2` in pixels, x to the right, y down, continuous: width = x2 - x1.
-A box is empty where x2 <= x1 or y2 <= y1.
+Boxes (N, 4) are float `x1 y1 x2 y2` in pixels: x points right, y down, and width = x2 - x1.
+A box is empty if x2 <= x1 or y2 <= y1.
 """
 
 from __future__ import annotations
@@ -9,25 +9,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fasterfpn.types import Size
+
 
 def check_boxes(boxes: Tensor, name: str, dims: int | None = None) -> None:
-    """Raise ValueError, naming the argument, unless `boxes` is a float tensor (..., 4), of `dims` dimensions."""
+    """Raise ValueError unless the argument `name` is floating-point (..., 4), with `dims` dimensions if given."""
     if boxes.ndim == 0 or boxes.shape[-1] != 4 or (dims is not None and boxes.ndim != dims):
-        wanted = "(N, 4)" if dims == 2 else "(..., 4)"
-        raise ValueError(f"{name} must have shape {wanted}, got {tuple(boxes.shape)}")
+        expected = "(N, 4)" if dims == 2 else "(..., 4)"
+        raise ValueError(f"{name} must have shape {expected}, got {tuple(boxes.shape)}")
     if not boxes.is_floating_point():
         raise ValueError(f"{name} must be of a floating-point type, got {boxes.dtype}")
 
 
 def _widen(boxes: Tensor) -> Tensor:
-    """float16 holds no area above 65504 and bfloat16 eight bits of one: half types are computed in float32."""
+    """Convert half types to float32: an area overflows float16 above 65504, and bfloat16 keeps only 8 bits of it."""
     return boxes.float() if boxes.dtype in (torch.float16, torch.bfloat16) else boxes
 
 
 def box_area(boxes: Tensor) -> Tensor:
-    """Area in square pixels of boxes (..., 4): (...), float32 for half types, else of their type; 0 for empty boxes.
+    """Return the area (...) of boxes (..., 4) in square pixels, in their dtype (float32 for half types).
 
-    Raises ValueError for another shape or an integer type.
+    Empty boxes have area 0. Raises ValueError for another shape or an integer dtype.
     """
     check_boxes(boxes, "boxes")
     x1, y1, x2, y2 = _widen(boxes).unbind(-1)
@@ -35,12 +37,12 @@ def box_area(boxes: Tensor) -> Tensor:
 
 
 def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-    """Intersection over union of every pair of boxes1 (N, 4) and boxes2 (M, 4): (N, M), in 0..1.
+    """Return the intersection over union (N, M), in 0..1, of every pair of boxes1 (N, 4) and boxes2 (M, 4).
 
-    inter / ((area_i + area_j) - inter), each step rounded in the boxes' type (float32 for half types), so that a
-    box has exactly 1 with itself. An empty box has 0 with everything, itself included; so has a box with a NaN or
-    whose area is too large or too small for the type: the result is never NaN. Needs some four (N, M) tensors of
-    memory, and is fastest with the longer set second. Raises ValueError for another shape or an integer type.
+    The formula is inter / ((area_i + area_j) - inter), rounded at each step in the boxes' dtype (float32 for half
+    types), so the IoU of a box with itself is exactly 1. It is 0, never NaN, for an empty box (even with itself), a box
+    with a NaN, and a box whose area overflows or underflows. Allocates about four (N, M) tensors; fastest with the
+    longer set second. Raises ValueError for another shape or an integer dtype.
     """
     check_boxes(boxes1, "boxes1", dims=2)
     check_boxes(boxes2, "boxes2", dims=2)
@@ -53,11 +55,11 @@ def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     return torch.where(union > 0, inter / union, 0)  # 0 / 0 and NaN compare false
 
 
-def clip_boxes(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Boxes (..., 4) cut off at the edges of an image of image_size (H, W) pixels: a new tensor, same shape and type.
+def clip_boxes(boxes: Tensor, image_size: Size) -> Tensor:
+    """Clip boxes (..., 4) to an image of `image_size`: x to 0..W, y to 0..H. Returns a new tensor.
 
-    x ends in 0..W, y in 0..H; a box wholly outside becomes empty, on the nearest edge. Differentiable. NaN stays NaN.
-    Raises ValueError for another shape or an integer type.
+    A box wholly outside becomes empty, on the nearest edge. NaN stays NaN. Differentiable.
+    Raises ValueError for another shape or an integer dtype.
     """
     check_boxes(boxes, "boxes")
     height, width = image_size
@@ -66,7 +68,7 @@ def clip_boxes(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
 
 
 def large_enough(boxes: Tensor, min_side: float) -> Tensor:
-    """Which boxes (..., 4) have both sides >= min_side pixels: (...) bool. False where a side is NaN."""
+    """Return a mask (...) of the boxes (..., 4) with both sides >= `min_side` pixels; False where a side is NaN."""
     check_boxes(boxes, "boxes")
     x1, y1, x2, y2 = boxes.unbind(-1)
     return (x2 - x1 >= min_side) & (y2 - y1 >= min_side)

@@ -139,6 +139,6 @@ def _mistakes(section: Section, test: LabelledImages, networks: Numbers) -> None
     alarms = "wrong detections with the most confidence, and what is there"
     for name, network in networks.items():
         whose = f"The {name} network's" if len(networks) > 1 else "The"
-        for key, colour, text in (("misses", pictures.TRUTH, misses), ("false_alarms", GREEN, alarms)):
+        for key, colour, text in (("misses", pictures.TRUTH_COLOUR, misses), ("false_alarms", GREEN, alarms)):
             crops = pictures.mistakes(test, network[key], colour)
             section.photographs(crops, BEYOND, f"{whose} {text}.", cell="9rem")

@@ -1,6 +1,6 @@
-"""The paper's experiment at three scales: which data, which networks, how long, and what is measured.
+"""The paper's experiment at three scales: data, networks, training and measurements.
 
-A network's name is what the report calls it; its architecture is the configuration's word for it.
+The keys of NETWORKS are the networks' names in the report, the values their `architecture` in the configuration.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fasterfpn.geometry.anchors import AREAS
 from fasterfpn.models.config import BackboneConfig, DetectorConfig, ImageConfig, ScaleConfig
 
 NETWORKS = {"multiscale": "fpn", "single-scale": "conv4", "without top-down": "fpn-without-top-down"}
-BASE = "single-scale"  # what gains are measured against
+BASE = "single-scale"  # the network that gains are relative to
 PAPER = {  # Wei and Bi 2019, table 2 and figure 11; the paper prints no AP per type for the single-scale network
     "mAP": {"multiscale": 75.8, "single-scale": 63.3},
     "seconds_per_image": {"multiscale": 0.84, "single-scale": 0.73},
@@ -38,7 +38,7 @@ PAPER = {  # Wei and Bi 2019, table 2 and figure 11; the paper prints no AP per 
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Of each network at its highest, and how they were chosen, for the report."""
+    """The peak learning rate of each network, and, for the report, how the rates were chosen."""
 
     multiscale: float
     single_scale: float
@@ -46,12 +46,13 @@ class LearningRates:
     chosen: str
 
     def of(self, network: str) -> float:
+        """Return the learning rate of the network with this name in NETWORKS."""
         return getattr(self, network.replace(" ", "_").replace("-", "_"))
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One scale of it. The networks differ in architecture, in learning rate, and in what `config` says."""
+    """The experiment at one scale. The networks differ only in architecture and learning rate (see `config`)."""
 
     model: DetectorConfig
     training: TrainingConfig
@@ -59,30 +60,30 @@ class Experiment:
     image_size: tuple[int, int] = (1920, 2560)
     """(H, W) of the synthetic images."""
     images: tuple[int, int, int] = (2705 - 270, 270, 300)
-    """Synthetic images to train on, to validate on and to test on."""
+    """Numbers of synthetic images for training, validation and test."""
     label_noise: bool = True
-    """Loose and missing boxes in the training and validation part; the test part is always clean."""
+    """Whether the training and validation parts have loose and missing boxes; the test part never has."""
     data_seed: int = 0
-    """Of the images; `--seeds` are those of training, on the same images."""
+    """The seed of the synthetic images. `--seeds` are seeds of training, all on the same images."""
     short_sides: tuple[float, ...] = (0, 4, 8, 16, 32, math.inf)
-    """Edges of the bins of objects by shorter side, in pixels of the network's input."""
+    """The edges of the bins of objects by shorter side, in pixels of the network's input."""
     draws: int = 1000
-    """Of the bootstrap over the test images."""
+    """The number of bootstrap draws over the test images."""
 
     def config(self, network: str, data: str, seed: int) -> Config:
-        """The whole configuration of one network's run."""
+        """Return the configuration of one network's run."""
         model = replace(self.model, architecture=NETWORKS[network])
         rate = self.learning_rates.of(network)
         return Config(model, DataConfig(data=data), replace(self.training, learning_rate=rate, seed=seed))
 
     def record(self) -> dict[str, Any]:
-        """For JSON; infinity becomes None."""
+        """Return the settings for JSON, with None for infinity."""
         content = asdict(self)
         return content | {"short_sides": [side if side < math.inf else None for side in self.short_sides]}
 
 
 CPU = Experiment(
-    # A fifth of the originals; anchors and eq. 2's 224 are the paper's, times 512 / 1280.
+    # Images have a fifth of the original sides; the paper's anchors and the 224 of eq. 2 are scaled by 512 / 1280.
     model=replace(
         SMALL.model,
         image=ImageConfig(image_min_side=384, image_max_side=512),
@@ -101,7 +102,7 @@ CPU = Experiment(
     image_size=(384, 512),
     images=(1500, 200, 500),
 )
-TINY = replace(  # to see the command through in a minute: nothing is learnt
+TINY = replace(  # runs every stage in about a minute; too short to learn anything
     CPU,
     model=replace(
         CPU.model,
@@ -115,7 +116,7 @@ TINY = replace(  # to see the command through in a minute: nothing is learnt
     images=(40, 4, 12),
     draws=50,
 )
-FULL = Experiment(  # the paper's recipe (sec. 4.1) but group norm, unless pre-trained weights are given
+FULL = Experiment(  # the paper's recipe (sec. 4.1), except for group norm without pre-trained weights
     model=DetectorConfig(backbone=BackboneConfig(norm="group")),
     training=TrainingConfig(),
     learning_rates=LearningRates(multiscale=0.001, single_scale=0.001, without_top_down=0.001, chosen="not tuned"),

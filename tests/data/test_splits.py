@@ -166,13 +166,13 @@ def test_copies_within_a_part_are_counted_and_the_lot_does_not_part_them(make, t
     splits = open_data(tmp_path)
     assert any({moved, twin} <= names_of(part) for part in (splits.train, splits.test))
     assert names_of(splits.val) == names_of(alone.val)
-    assert "1 image is there more than once within a part" in splits.report()
+    assert "1 image appears more than once within a part" in splits.report()
 
 
 def test_class_names_that_differ_in_case_alone_stop(make, tmp_path):
     for stem, name in (("a", "A"), ("b", "a"), ("c", "ａ")):
         make.pair(tmp_path, stem, [(name, (1, 1, 5, 5))])
-    with pytest.raises(InputError, match=r"classes 'A', 'a', 'ａ' differ in letter case or width.*[abc]\.xml"):
+    with pytest.raises(InputError, match=r"classes 'A', 'a', 'ａ' differ only in letter case or width.*[abc]\.xml"):
         open_data(tmp_path)
 
 
