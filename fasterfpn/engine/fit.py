@@ -45,9 +45,7 @@ def check_batch_norm(config: Config, images: LabelledImages) -> None:
     This happens when the last batch holds one image whose C5 map (stride 32) is a single cell.
     """
     size = config.training.batch_size
-    if (
-        config.model.backbone.norm != "batch" or config.model.architecture == "conv4"
-    ):  # its last map, C4, has at least four cells
+    if config.model.backbone.norm != "batch" or config.model.architecture == "conv4":  # C4 has at least four cells
         return
     shapes = [images.size(index) for index in range(len(images))]
     for portrait in (False, True):  # a batch never mixes the two orientations
