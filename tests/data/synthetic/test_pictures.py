@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fasterfpn.data.formats.labelme import CHINESE_NAMES
+from fasterfpn.data.formats.tianchi import CHINESE_NAMES
 from fasterfpn.data.splits import open_data
 from fasterfpn.data.synthetic import dataset as dataset_module
 from fasterfpn.data.synthetic import folders
