@@ -120,7 +120,7 @@ def begun(
         splits = checked_data(data)
         record |= {"parts": splits.digest()}
     if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: is no folder; give a new one")
+        raise InputError(f"{out}: is no folder; give a new one")
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     with exclusive(out):
@@ -142,13 +142,13 @@ def check_settings(out: Path, record: dict[str, Any]) -> None:
     record = json.loads(json.dumps(record))
     if not path.is_file():
         if any(entry.name != LOCK for entry in out.iterdir()):
-            raise InputError(f"--out {out}: holds something else already; give a new folder")
+            raise InputError(f"{out}: holds something else already; give a new folder")
         write_json(path, record)
         return
     earlier = read_json(path)
     changed = [key for key in sorted(record.keys() | earlier.keys()) if record.get(key) != earlier.get(key)]
     if changed:
-        raise InputError(f"--out {out}: was begun with other settings ({', '.join(changed)}); give a new folder")
+        raise InputError(f"{out}: was begun with other settings ({', '.join(changed)}); give a new folder")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def read_json(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError("no JSON object")
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); remove {path.parent}, or give another --out") from error
+        raise InputError(f"{path}: cannot be read ({error}); remove {path.parent}, or give another folder") from error
     return content
 
 
