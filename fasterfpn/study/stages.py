@@ -29,6 +29,7 @@ from fasterfpn.engine.detections import load_detections, save_detections
 from fasterfpn.engine.evaluator import detect_all, without_nan
 from fasterfpn.engine.fit import fit
 from fasterfpn.engine.initial_weights import load_initial_weights
+from fasterfpn.engine.migrations import migrate
 from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.errors import InputError
 from fasterfpn.files import LOCK, exclusive, remove_unfinished, write_json, writing
@@ -145,10 +146,17 @@ def check_settings(out: Path, record: dict[str, Any]) -> None:
             raise InputError(f"{out}: holds something else already; give a new folder")
         write_json(path, record)
         return
-    earlier = read_json(path)
+    earlier = migrated(read_json(path))
     changed = [key for key in sorted(record.keys() | earlier.keys()) if record.get(key) != earlier.get(key)]
     if changed:
         raise InputError(f"{out}: was begun with other settings ({', '.join(changed)}); give a new folder")
+
+
+def migrated(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as this version writes it; fasterfpn 0.1 named the generator by a hash of its source."""
+    if record.get("generator") == "f3121c37635e":  # it made the pictures of version 1
+        record = record | {"generator": "1"}
+    return record | migrate({"model": record.get("model")})
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def make_config(**training) -> Config:
     )
     given = {"steps": 6, "validations": 1, "precision": "float32", "warmup_steps": 2, "batch_size": 2, **training}
     given = dataclasses.replace(PRESETS["small"].training, **given)
-    return Config(model=model, training=given)
+    return Config(model=model, data=DataConfig(data="squares"), training=given)
 
 
 def make_trainer(config: Config, folder: Path, data: Splits | None = None) -> Trainer:
