@@ -102,7 +102,7 @@ def append_line(path: Path, line: str) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold an existing folder for this process, and clear away what writers that were killed left in it.
+    """Hold an existing folder for this process, and remove what killed writers left in it.
 
     The lock is the kernel's, on the file `.lock`, so it goes when the process ends, however it ends. Within one process
     it does not nest. Raises `InputError` with the number of the process that holds `folder`, and `OutputError` where

@@ -188,8 +188,8 @@ def command(preset: Preset):
         """
         if resume is not None and (out is not None or weights is not None or config != PRESETS[preset]):
             raise InputError(
-                f"--resume {resume}: goes on with that run's own settings; leave --out, --weights and the "
-                "fields of the configuration away"
+                f"--resume {resume}: goes on with the settings of that run; drop --out, --weights and the fields of "
+                "the configuration"
             )
         if resume is None:
             print(f"preset {preset}")

@@ -32,7 +32,7 @@ def save_detections(path: Path, detections: Sequence[Mapping[str, Tensor]], spee
 
 
 def load_detections(path: Path) -> tuple[list[dict[str, Tensor]], Speed]:
-    """The way back. Raises `InputError` for a file that `save_detections` did not write."""
+    """Read detections back. Raises `InputError` for a file that `save_detections` did not write."""
     try:
         tensors, header = read_tensors(path)
         counts = tensors["counts"].tolist()

@@ -31,7 +31,7 @@ def networks(content: Numbers) -> Rows:
 
 
 def gains(content: Numbers) -> Rows:
-    """Of every seed and network over the single-scale one: mAP, then AP by shorter side."""
+    """Gains of every seed and network over the single-scale network: mAP, then AP by shorter side."""
     rows = [["gain over the single-scale network (points)", "seed", "gain", "95 % interval"]]
     for seed, entry in content["seeds"].items():
         bins = next(iter(entry["networks"].values()))["by_short_side"]

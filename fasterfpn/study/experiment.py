@@ -38,7 +38,7 @@ PAPER = {  # Wei and Bi 2019, table 2 and figure 11; the paper prints no AP per 
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Of each network at its highest, and how they were chosen, for the report."""
+    """The highest learning rate of each network, and how the rates were chosen, for the report."""
 
     multiscale: float
     single_scale: float
@@ -63,11 +63,11 @@ class Experiment:
     label_noise: bool = True
     """Loose and missing boxes in the training and validation part; the test part is always clean."""
     data_seed: int = 0
-    """Of the images; `--seeds` are those of training, on the same images."""
+    """Seed of the images. The trainings have seeds of their own, on the same images."""
     short_sides: tuple[float, ...] = (0, 4, 8, 16, 32, math.inf)
     """Edges of the bins of objects by shorter side, in pixels of the network's input."""
     draws: int = 1000
-    """Of the bootstrap over the test images."""
+    """Draws of the bootstrap over the test images."""
 
     def config(self, network: str, data: str, seed: int) -> Config:
         """The whole configuration of one network's run."""

@@ -65,9 +65,9 @@ class Subject:
     record: Mapping[str, Any]
     """The settings, for report.json."""
     edges: Sequence[float]
-    """Of the bins of objects by shorter side, in pixels of the network's input."""
+    """Edges of the bins of objects by shorter side, in pixels of the network's input."""
     draws: int = DRAWS
-    """Of the bootstrap over the test images."""
+    """Draws of the bootstrap over the test images."""
     numbered: bool = False
     """Whether tables and figures bear the paper's numbers."""
     paper: Mapping[str, Any] = field(default_factory=dict)
