@@ -182,13 +182,15 @@ def _classes(reading: Reading, classes: Sequence[str] | None, folder: Path) -> t
             raise InputError(f"{folder}: its label files have no object; nothing to learn from")
         alike = defaultdict(list)
         for name in classes:
-            alike[unicodedata.normalize("NFKC", name).casefold()].append(name)
+            seen = "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) != "Cf")
+            alike[seen.casefold()].append(name)
         for group in alike.values():
             if len(group) > 1:
                 first = next(record for record in reading.records if any(o.name == group[1] for o in record.objects))
+                shown = [repr(name) if unicodedata.is_normalized("NFC", name) else ascii(name) for name in group]
                 raise InputError(
-                    f"{folder}: the classes {', '.join(map(repr, group))} differ in letter case or width alone; write "
-                    f"one of them throughout ({group[1]!r} is in {first.labels.path})"
+                    f"{folder}: the classes {', '.join(shown)} differ in letter case, width or invisible characters "
+                    f"alone; write one of them throughout ({shown[1]} is in {first.labels.path})"
                 )
     for record in reading.records:
         for item in record.objects:
