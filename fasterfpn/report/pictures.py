@@ -21,6 +21,7 @@ from fasterfpn.models.images import network_size
 from fasterfpn.models.saliency import saliency
 from fasterfpn.report.draw import draw_detections, to_picture
 from fasterfpn.report.heat import saliency_triptych
+from fasterfpn.types import Detections
 
 Captioned = list[tuple[Image.Image, str]]
 LONG_SIDE = 480  # pixels of a picture in the page
@@ -33,7 +34,7 @@ def examples(dataset: LabelledImages, labels: Sequence[Tensor]) -> Captioned:
     """One image of each class with its boxes, if possible one that shows no other class."""
     pictures = []
     for label, kind in enumerate(dataset.classes, start=1):
-        holding = [index for index, one in enumerate(labels) if bool((one == label).any())]
+        holding = [index for index, image in enumerate(labels) if bool((image == label).any())]
         if holding:
             index = min(holding, key=lambda index: len(labels[index].unique()))
             image, target = dataset[index]
@@ -73,26 +74,26 @@ def anchors(dataset: LabelledImages, index: int, model: DetectorConfig) -> Capti
 
 def chosen(labels: Sequence[Tensor], several: bool, count: int) -> list[int]:
     """The first images with one class each (of different classes, where there are as many), or with several."""
-    kinds = [tuple(one.unique().tolist()) for one in labels]
-    found = [index for index, kind in enumerate(kinds) if (len(kind) > 1 if several else len(kind) == 1)]
-    first = {kinds[index]: index for index in reversed(found)}
-    others = [index for index in found if index not in first.values()]
+    classes = [tuple(image.unique().tolist()) for image in labels]
+    fitting = [index for index, shown in enumerate(classes) if (len(shown) > 1 if several else len(shown) == 1)]
+    first = {classes[index]: index for index in reversed(fitting)}
+    others = [index for index in fitting if index not in first.values()]
     return sorted([*sorted(first.values()), *others][:count])
 
 
-def detections(
-    dataset: LabelledImages, indices: Sequence[int], found: Mapping[str, Sequence[Mapping[str, Tensor]]], score: float
+def drawn_detections(
+    dataset: LabelledImages, indices: Sequence[int], by_network: Mapping[str, Sequence[Detections]], score: float
 ) -> Captioned:
     """For each image a picture of each network's detections from `score` on."""
     pictures = []
     for index in indices:
         image, _ = dataset[index]
-        for name, all_of_them in found.items():
-            one = all_of_them[index]
-            keep = one["scores"] >= score
-            picture, boxes = shrunk(image, one["boxes"][keep])
-            kinds = [dataset.classes[label - 1] for label in one["labels"][keep].tolist()]
-            pictures.append((draw_detections(picture, boxes, kinds, one["scores"][keep]), name))
+        for name, detections in by_network.items():
+            boxes, labels, scores = (detections[index][key] for key in ("boxes", "labels", "scores"))
+            keep = scores >= score
+            picture, boxes = shrunk(image, boxes[keep])
+            kinds = [dataset.classes[label - 1] for label in labels[keep].tolist()]
+            pictures.append((draw_detections(picture, boxes, kinds, scores[keep]), name))
     return pictures
 
 
@@ -131,14 +132,14 @@ def mistakes(dataset: LabelledImages, entries: Sequence[Mapping[str, Any]], colo
 
 
 def shrunk(image: Tensor, boxes: Tensor) -> tuple[Image.Image, Tensor]:
-    """The image as a picture no longer than LONG_SIDE, and its boxes in the pixels of that."""
+    """The image as a picture no longer than LONG_SIDE, and its boxes in pixels of the picture."""
     picture = to_picture(image)
     picture.thumbnail((LONG_SIDE, LONG_SIDE))
     return picture, boxes * (picture.width / image.shape[2])
 
 
 def outlined(picture: Image.Image, boxes: Tensor, colour: object, line: int = 2) -> Image.Image:
-    """The same picture with boxes (N, 4) drawn around what they hold."""
+    """Draw boxes (N, 4) on the picture, around what they hold, and return it."""
     canvas = ImageDraw.Draw(picture)
     for x1, y1, x2, y2 in boxes.round().int().tolist():
         canvas.rectangle((x1 - line, y1 - line, x2 + line - 1, y2 + line - 1), outline=colour, width=line)
