@@ -17,7 +17,7 @@ from typing import Annotated
 import torch
 import tyro
 
-from fasterfpn.cli import checked_device, run
+from fasterfpn.cli import checked_device, optional, run
 from fasterfpn.data.dataset import check_images
 from fasterfpn.data.refusals import refuse
 from fasterfpn.data.sources import open_source
@@ -168,11 +168,11 @@ def command(preset: Preset):
     def main(
         config: Annotated[Config, tyro.conf.OmitArgPrefixes] = PRESETS[preset],
         preset: Preset = preset,
-        out: Path | None = None,
+        out: Annotated[Path | None, optional("FOLDER")] = None,
         device: str = "cuda" if torch.cuda.is_available() else "cpu",
-        weights: str | None = None,
-        threads: int | None = None,
-        resume: Path | None = None,
+        weights: Annotated[str | None, optional("FILE|URL|NAME|RUN")] = None,
+        threads: Annotated[int | None, optional("N")] = None,
+        resume: Annotated[Path | None, optional("RUN")] = None,
     ) -> None:
         """Train a detector; without arguments, the demo preset on built-in pictures of aluminium profiles.
 
