@@ -7,7 +7,7 @@ This is the roof: it only hands names on, and imports what stands behind a name 
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 _HOMES = {
     "Detector": "fasterfpn.models.detector",
     "build_detector": "fasterfpn.models.detector",

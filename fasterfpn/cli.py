@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import torch
 import tyro
@@ -31,6 +31,11 @@ LARGEST_JPEG = 65_500  # pixels a side, libjpeg's limit
 LONGEST_NAME = 255  # bytes, of the usual file systems
 MOST_THREADS = 1024
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".wmv")
+
+
+def optional(metavar: str, name: str | None = None) -> Any:
+    """For an argument that may be missing: how the help calls its value. What happens without it stands in its text."""
+    return tyro.conf.arg(name=name, metavar=metavar, help_behavior_hint="")
 
 
 def run(command: Callable[..., object], prog: str, args: Sequence[str] | None = None) -> None:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 from torch.utils.data import ConcatDataset, Dataset
 
-from fasterfpn.cli import DEFAULT_DEVICE, RunArgument, check_writable, checked_device
+from fasterfpn.cli import DEFAULT_DEVICE, RunArgument, check_writable, checked_device, optional
 from fasterfpn.cli import run as run_command
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
@@ -34,12 +33,12 @@ class Selection:
 
 def main(
     run: RunArgument,
-    data: str | None = None,
-    split: Split | None = None,
+    data: Annotated[str | None, optional("FOLDER")] = None,
+    split: Annotated[Split | None, optional("train|val|test|all")] = None,
     iou: float = 0.5,
-    json_file: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+    json_file: Annotated[Path | None, optional("FILE", name="json")] = None,
     device: str = DEFAULT_DEVICE,
-    threads: int | None = None,
+    threads: Annotated[int | None, optional("N")] = None,
 ) -> None:
     """Print VOC average precision (area and 11-point) by class, with and without difficult boxes.
 

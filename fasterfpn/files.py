@@ -100,7 +100,7 @@ def append_line(path: Path, line: str) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Lock an existing folder for this process, and remove what killed writers left in it.
+    """Hold an existing folder for this process, and remove what killed writers left in it.
 
     The lock is a POSIX lock on the file `.lock`: the kernel releases it when the process ends, and it does not exclude
     other users within this process. Raises `InputError` naming the process that holds `folder`, and `OutputError` if

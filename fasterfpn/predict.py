@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
@@ -16,6 +16,7 @@ from fasterfpn.cli import (
     check_writable,
     checked_device,
     for_each_image,
+    optional,
     save_picture,
 )
 from fasterfpn.cli import run as run_command
@@ -31,9 +32,9 @@ def main(
     run: RunArgument,
     inputs: ImagesArgument,
     score: float = 0.5,
-    out: Path | None = None,
+    out: Annotated[Path | None, optional("FOLDER")] = None,
     device: str = DEFAULT_DEVICE,
-    threads: int | None = None,
+    threads: Annotated[int | None, optional("N")] = None,
 ) -> None:
     """Detect defects in images: a picture of each image with green boxes, and detections.json.
 

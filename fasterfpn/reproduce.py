@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 
-from fasterfpn.cli import checked_device, run
+from fasterfpn.cli import checked_device, optional, run
 from fasterfpn.errors import InputError
 from fasterfpn.files import OutputError
 from fasterfpn.study.experiment import NETWORKS, SCALES
@@ -28,10 +28,10 @@ def main(
     seeds: int = 1,
     first_seed: int = 0,
     ablation: bool = False,
-    weights: str | None = None,
-    steps: int | None = None,
+    weights: Annotated[str | None, optional("FILE|URL|NAME|RUN")] = None,
+    steps: Annotated[int | None, optional("N")] = None,
     device: str = "cuda" if torch.cuda.is_available() else "cpu",
-    threads: int | None = None,
+    threads: Annotated[int | None, optional("N")] = None,
 ) -> None:
     """Train the multiscale and the single-scale network on the same images and write report.html.
 

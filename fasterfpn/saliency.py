@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-import tyro
 
-from fasterfpn.cli import DEFAULT_DEVICE, ImagesArgument, RunArgument, checked_device, for_each_image, save_picture
+from fasterfpn.cli import (
+    DEFAULT_DEVICE,
+    ImagesArgument,
+    RunArgument,
+    checked_device,
+    for_each_image,
+    optional,
+    save_picture,
+)
 from fasterfpn.cli import run as run_command
 from fasterfpn.data.images import read_image
 from fasterfpn.engine.checkpoint import checkpoint_path, load_detector
@@ -20,12 +27,12 @@ from fasterfpn.report.heat import saliency_triptych
 def main(
     run: RunArgument,
     inputs: ImagesArgument,
-    class_name: Annotated[str | None, tyro.conf.arg(name="class")] = None,
+    class_name: Annotated[str | None, optional("CLASS", name="class")] = None,
     of: Literal["logit", "loss"] = "logit",
-    detection: int | None = None,
-    out: Path | None = None,
+    detection: Annotated[int | None, optional("N")] = None,
+    out: Annotated[Path | None, optional("FOLDER")] = None,
     device: str = DEFAULT_DEVICE,
-    threads: int | None = None,
+    threads: Annotated[int | None, optional("N")] = None,
 ) -> None:
     """Draw saliency maps (Simonyan et al. 2013): the gradient of a class with respect to the image's pixels.
 

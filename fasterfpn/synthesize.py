@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from io import BytesIO
 from pathlib import Path
+from typing import Annotated
 
 from PIL import Image
 
-from fasterfpn.cli import run
+from fasterfpn.cli import optional, run
 from fasterfpn.data.synthetic.folders import write_images
 from fasterfpn.data.synthetic.layout import first_of_each_kind
 from fasterfpn.data.synthetic.request import SIZES, Deck, Difficulty, Request
@@ -20,15 +21,15 @@ SHOWN_SIZE = (960, 1280)  # of the contact sheet's images
 
 
 def main(
-    images: int | None = None,
-    out: Path | None = None,
+    images: Annotated[int | None, optional("N")] = None,
+    out: Annotated[Path | None, optional("FOLDER")] = None,
     seed: int = 0,
-    size: str | None = None,
+    size: Annotated[str | None, optional("WIDTHxHEIGHT")] = None,
     difficulty: Difficulty = "easy",
-    workers: int | None = None,
+    workers: Annotated[int | None, optional("N")] = None,
     label_noise: bool = False,
     deck: Deck = "paper",
-    contact_sheet: Path | None = None,
+    contact_sheet: Annotated[Path | None, optional("FILE")] = None,
 ) -> None:
     """Write synthetic aluminium profiles with the paper's ten kinds of defect, or a picture with an example of each.
 

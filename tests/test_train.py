@@ -169,8 +169,8 @@ def test_an_earlier_run_starts_another(trained, tmp_path):
         (["--resume", "run"], "run: holds no resume.safetensors, since its training is finished"),
         (["--resume", "absent"], "absent: no such run folder"),
         (["--resume", "data"], "data holds no resume.safetensors to resume from"),
-        (["--resume", "run", "--steps", "9"], "uses that run's own settings"),
-        (["--resume", "run", "--out", "other"], "uses that run's own settings"),
+        (["--resume", "run", "--steps", "9"], "uses the settings of that run"),
+        (["--resume", "run", "--out", "other"], "uses the settings of that run"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(trained, arguments, message):

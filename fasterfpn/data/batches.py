@@ -69,7 +69,7 @@ def batches_per_epoch(dataset: LabelledImages, batch_size: int) -> int:
 class _Visits(Dataset):
     """(index, flip code) to (image, target, name), or to the InputError met on the way.
 
-    An exception that crosses from a worker gains the worker's traceback in its message, which shall stay one line.
+    An exception that crosses from a worker gains the worker's traceback in its message, which is to stay one line.
     """
 
     def __init__(self, dataset: LabelledImages) -> None:

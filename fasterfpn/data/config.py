@@ -16,7 +16,8 @@ class DataConfig:
     """Folder of images with VOC annotations or in the aluminium data set's own layout (labelme), or "synthetic" for the
     built-in aluminium profiles."""
     difficulty: Difficulty = "easy"
-    """Of the built-in profiles: easy is close-ups of clear defects, 160x120; real is like the paper's data, 640x480."""
+    """Difficulty of the built-in profiles: easy shows clear defects close up, 160x120; real is like the paper's data,
+    640x480."""
     with_defect_free: bool = False
     """In the aluminium data set's layout, take the images without defect as well."""
     allow_copies: bool = False

@@ -28,7 +28,7 @@ def refuse(refusals: Sequence[str]) -> None:
     if len(refusals) == 1:
         raise InputError(refusals[0])
     if refusals:
-        raise InputError("\n  ".join([f"{len(refusals)} problems, all of them listed here:", *refusals]))
+        raise InputError("\n  ".join([f"{len(refusals)} problems:", *refusals]))
 
 
 def examples(items: Sequence[object], limit: int = 3) -> str:

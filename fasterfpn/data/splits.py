@@ -30,7 +30,7 @@ from fasterfpn.errors import InputError
 class Splits:
     """The three parts, and the problems met in reading them.
 
-    `problems` has one line, naming the file, for each annotation that is dropped, clipped or doubtful. `summary` states
+    `problems` has one line, naming the file, for each item that is dropped, clipped or doubtful. `summary` states
     the sizes of the parts, counts the problems, and lists what was guessed or ignored. `named_test` tells whether the
     folder names its test part; otherwise the test part was drawn.
     """
@@ -76,7 +76,7 @@ def open_data(
     """Read the annotations and image headers of a folder, without decoding pixels, and split it into parts.
 
     `formats.FORMATS` lists the formats, and `formats.parts.read_folder` describes the parts that a folder may name.
-    `with_defect_free` adds the images without defects, which the aluminium data set keeps in a folder of their own.
+    `with_defect_free` adds the images without defects, which the aluminium data set keeps apart.
 
     A missing validation or test part is drawn from the training part: the given fraction of it, rounded, but at least
     one image. The images are ranked by the SHA-256 of `split_seed` and name. The aluminium data set is stratified by
@@ -87,7 +87,7 @@ def open_data(
 
     Raises InputError for a folder that is missing, has no known format or is too small to split; if `classes` is None,
     for a training part without objects and for class names that differ only in letter case; for an unknown class; for
-    images that two parts share, unless `allow_copies`; and for unreadable annotations, boxes or image headers.
+    images that two parts share, unless `allow_copies`; and as `read_folder`, `fit_boxes` and `read_header` do.
     """
     folder = Path(folder)
     check_fractions(validation_fraction, test_fraction)
@@ -146,9 +146,7 @@ def _draw_missing(
     for group in copies:
         members = [image for image in group if image in part_of]
         part_of |= {image: part_of[members[0]] for image in members}
-    if "train" not in part_of.values() and any(
-        shares.values()
-    ):  # if nothing was drawn, the folder may name a test part only
+    if "train" not in part_of.values() and any(shares.values()):  # a folder of test images only is fine
         raise InputError(
             f"{folder}: no image is left to train on, of {len(pool)}; add images, "
             "or lower validation_fraction and test_fraction"
@@ -184,13 +182,15 @@ def _classes(reading: Reading, classes: Sequence[str] | None, folder: Path) -> t
             raise InputError(f"{folder}: its label files have no object; nothing to learn from")
         alike = defaultdict(list)
         for name in classes:
-            alike[unicodedata.normalize("NFKC", name).casefold()].append(name)
+            seen = "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) != "Cf")
+            alike[seen.casefold()].append(name)
         for group in alike.values():
             if len(group) > 1:
                 first = next(record for record in reading.records if any(o.name == group[1] for o in record.objects))
+                shown = [repr(name) if unicodedata.is_normalized("NFC", name) else ascii(name) for name in group]
                 raise InputError(
-                    f"{folder}: the classes {', '.join(map(repr, group))} differ only in letter case or width; write "
-                    f"one of them throughout ({group[1]!r} is in {first.labels.path})"
+                    f"{folder}: the classes {', '.join(shown)} differ in letter case, width or invisible characters "
+                    f"alone; write one of them throughout ({shown[1]} is in {first.labels.path})"
                 )
     for record in reading.records:
         for item in record.objects:

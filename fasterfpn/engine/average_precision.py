@@ -112,18 +112,18 @@ def judge_class(
     """Right or wrong of every detection of class `label` in N images. Arguments: `average_precision`."""
     scores, outcomes, images = [torch.zeros(0)], [torch.zeros(0, dtype=torch.int64)], []
     positives = torch.zeros(len(targets), dtype=torch.int64)
-    for index, (found, truth) in enumerate(zip(detections, targets, strict=True)):
-        found, truth = ({name: value.cpu() for name, value in one.items()} for one in (found, truth))
-        of_class, wanted = found["labels"] == label, truth["labels"] == label
+    for index, (detected, truth) in enumerate(zip(detections, targets, strict=True)):
+        detected, truth = ({name: value.cpu() for name, value in image.items()} for image in (detected, truth))
+        of_class, wanted = detected["labels"] == label, truth["labels"] == label
         if not of_class.any() and not wanted.any():
             continue
-        boxes, wanted_boxes = found["boxes"][of_class], truth["boxes"][wanted]
+        boxes, wanted_boxes = detected["boxes"][of_class], truth["boxes"][wanted]
         ignored = ~short_side_in(wanted_boxes, sides)
         if "difficult" in truth and not count_difficult:
             ignored |= truth["difficult"][wanted]
-        outcome = judge_detections(boxes, found["scores"][of_class], wanted_boxes, ignored, iou_threshold)
+        outcome = judge_detections(boxes, detected["scores"][of_class], wanted_boxes, ignored, iou_threshold)
         outcome[(outcome == 0) & ~short_side_in(boxes, sides)] = -1
-        scores.append(found["scores"][of_class])
+        scores.append(detected["scores"][of_class])
         outcomes.append(outcome)
         images += [index] * len(outcome)
         positives[index] = (~ignored).sum()

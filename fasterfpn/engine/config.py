@@ -35,9 +35,9 @@ class TrainingConfig:
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """The paper trains with sgd; adamw gets further in few steps from scratch."""
     learning_rate: float = 0.001
-    """At its highest, after the warm-up."""
+    """Learning rate after the warm-up, its highest value."""
     momentum: float = 0.9
-    """Of sgd; adamw's first beta."""
+    """Momentum of sgd, and the first beta of adamw."""
     weight_decay: float = 0.0005
     """Not applied to norms and biases where the optimiser is adamw."""
     warmup_steps: int = 0
@@ -47,13 +47,13 @@ class TrainingConfig:
     clip_norm: float = 0.0
     """Scale the gradient down to this norm where it is longer; 0 leaves it."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
-    """Of convolutions and matrix products; auto is bfloat16 where the processor multiplies it faster."""
+    """Number format of convolutions and matrix products; auto is bfloat16 where the processor multiplies it faster."""
     validations: int = 10
     """Times that the validation part is evaluated, evenly over the run; the best one's weights are kept."""
     log_every: int = 50
     """Steps between two lines of losses.csv (sec. 4.2)."""
     seed: int = 0
-    """Of the initial weights, the order of the images, the flips and the samples."""
+    """Seed of the initial weights, the order of the images, the flips and the samples."""
 
     def __post_init__(self) -> None:
         limits = {
@@ -156,7 +156,7 @@ def config_record(config: Config) -> dict[str, Any]:
 
 
 def config_from_record(record: object, source: str) -> Config:
-    """The way back, from this version's records and earlier ones'.
+    """Read a configuration back from a record of this version or an earlier one.
 
     Raises `InputError` naming `source` for what is no configuration of this program.
     """

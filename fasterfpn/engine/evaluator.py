@@ -91,7 +91,7 @@ def summary(
 
 
 def without_nan(figures: Any) -> Any:
-    """The same dictionaries and lists with None (JSON's null) in place of NaN, which JSON does not know."""
+    """Copy dictionaries and lists with None (JSON's null) in place of NaN, which JSON does not have."""
     if isinstance(figures, Mapping):
         return {name: without_nan(value) for name, value in figures.items()}
     if isinstance(figures, (list, tuple)):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+from fasterfpn.data.sources import FIRST_BUILT_IN
+
 Record = dict[str, Any]
 FORMAT_VERSION = 2
 
@@ -55,8 +57,10 @@ def migrate(record: Record) -> Record:
 
 def _from_1(record: Record) -> None:
     """`torchvision_compat` becomes the values that it stood for; conv4's counts before NMS, once of its whole map, are
-    now of each of the five anchor areas on it."""
-    model = record.get("model")
+    now of each of the five anchor areas on it; the built-in images are others now."""
+    model, data = record.get("model"), record.get("data")
+    if isinstance(data, dict) and data.get("data") == "synthetic":
+        data["data"] = FIRST_BUILT_IN
     if not isinstance(model, dict):
         return
     if model.pop("torchvision_compat", False):

@@ -48,7 +48,7 @@ class Placement:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
     def move(self, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The same tensors on the device."""
+        """Copy the tensors of a target to the device."""
         return {name: value.to(self.device) for name, value in target.items()}
 
     def record(self) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def validation_steps(config: TrainingConfig, total: int) -> list[int]:
 
 
 def learning_rate(config: TrainingConfig, step: int, total: int | None) -> float:
-    """Of a step: linear warm-up, then constant or half a cosine down to 0 (Loshchilov and Hutter 2017)."""
+    """Rate of a step: linear warm-up, then constant or half a cosine down to 0 (Loshchilov and Hutter 2017)."""
     start = max(config.warmup_steps, UNTIMED + TIMED)  # before it, a budget in minutes does not know its total
     if step < start or config.decay == "none" or total is None:
         return config.learning_rate * min(1.0, (step + 1) / (config.warmup_steps + 1))

@@ -115,11 +115,11 @@ class RpnConfig:
     """Best-scored anchors that reach NMS in training, for each anchor area of a level: on a pyramid, so many a level
     (torchvision); on conv4, whose one map has all five areas, five times as many, so that it proposes as much."""
     rpn_pre_nms_test: int = 1000
-    """The same when detecting."""
+    """Best-scored anchors that reach NMS when detecting."""
     rpn_keep_train: int = 2000
     """Proposals an image after NMS in training (Lin et al. 4.1)."""
     rpn_keep_test: int = 1000
-    """The same when detecting (Lin et al. 4.1)."""
+    """Proposals an image after NMS when detecting (Lin et al. 4.1)."""
     rpn_nms_iou: float = 0.7
     """NMS among the proposals of one level (Ren et al. 3.1.3)."""
     rpn_min_side: float = 1e-3

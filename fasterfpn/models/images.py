@@ -35,7 +35,7 @@ class ImageBatch:
         return boxes * boxes.new_tensor(self._factors(image))
 
     def to_original(self, boxes: Tensor, image: int) -> Tensor:
-        """The way back."""
+        """Boxes of the resized image -> boxes of the image as passed in."""
         return boxes / boxes.new_tensor(self._factors(image))
 
     def _factors(self, image: int) -> list[float]:

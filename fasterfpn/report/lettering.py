@@ -22,7 +22,7 @@ def shown(text: str) -> str:
     """`text` as pictures and charts show it: one line, at most 40 characters, in letters that a font here has."""
     text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
     if _font(text) is None:
-        text = anyascii(text).strip() or ascii(text)
+        text = " ".join(anyascii(text).split()) or ascii(text)
     half = (LONGEST - 1) // 2
     return text if len(text) <= LONGEST else f"{text[:half]}…{text[-half:]}"
 

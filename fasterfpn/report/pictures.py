@@ -1,6 +1,6 @@
 """The photographs of the report: examples, flips, anchors, detections, saliency maps, crops of mistakes.
 
-Images are (3, H, W) in 0..1. Each function returns pictures with their captions.
+Images (3, H, W) in 0..1; each function gives pictures with the line of text under each.
 """
 
 from __future__ import annotations
@@ -24,83 +24,81 @@ from fasterfpn.report.heat import saliency_triptych
 from fasterfpn.types import Detections
 
 Captioned = list[tuple[Image.Image, str]]
-LONG_SIDE = 480  # of a picture on the page, in pixels
-TRUTH_COLOUR = (255, 230, 0)
-LEVEL_COLOURS = ("#e41a1c", "#ff9d00", "#f7f700", "#4dd94d", "#38b6ff")  # of the anchors on P2 to P6
-CROP_SIDE, CROP_PER_BOX = 48, 3.0  # a crop's least side: in pixels, and as a multiple of the box's shorter side
+LONG_SIDE = 480  # pixels of a picture in the page
+TRUTH = (255, 230, 0)
+LEVELS = ("#e41a1c", "#ff9d00", "#f7f700", "#4dd94d", "#38b6ff")
+CROP = 48, 3.0  # a crop's shorter side is at least so many pixels, and so many times the box
 
 
 def examples(dataset: LabelledImages, labels: Sequence[Tensor]) -> Captioned:
-    """Show one image of each class with the boxes of that class, if possible an image without other classes."""
+    """One image of each class with its boxes, if possible one that shows no other class."""
     pictures = []
-    for label, class_name in enumerate(dataset.classes, start=1):
-        candidates = [index for index, image_labels in enumerate(labels) if bool((image_labels == label).any())]
-        if candidates:
-            index = min(candidates, key=lambda index: len(labels[index].unique()))
+    for label, kind in enumerate(dataset.classes, start=1):
+        holding = [index for index, image in enumerate(labels) if bool((image == label).any())]
+        if holding:
+            index = min(holding, key=lambda index: len(labels[index].unique()))
             image, target = dataset[index]
-            picture, boxes = thumbnail(image, target["boxes"][target["labels"] == label])
-            pictures.append((outline(picture, boxes, TRUTH_COLOUR), class_name))
+            picture, boxes = shrunk(image, target["boxes"][target["labels"] == label])
+            pictures.append((outlined(picture, boxes, TRUTH), kind))
     return pictures
 
 
 def flips(dataset: LabelledImages, index: int) -> Captioned:
-    """Show an image and its three flips, each with its boxes."""
+    """An image and its three flips, with the boxes that go with them."""
     image, target = dataset[index]
     pictures = []
-    for caption, horizontal, vertical in (
-        ("original", False, False),
+    for text, across, down in (
+        ("as it is", False, False),
         ("horizontal flip", True, False),
         ("vertical flip", False, True),
         ("both", True, True),
     ):
-        flipped, boxes = flip(image, target["boxes"], horizontal, vertical)
-        pictures.append((outline(*thumbnail(flipped, boxes), TRUTH_COLOUR), caption))
+        flipped, boxes = flip(image, target["boxes"], across, down)
+        pictures.append((outlined(*shrunk(flipped, boxes), TRUTH), text))
     return pictures
 
 
 def anchors(dataset: LabelledImages, index: int, model: DetectorConfig) -> Captioned:
-    """Show all anchor shapes at the centre of an image resized to the network's input, one colour per level."""
+    """All kinds of anchor around the middle of an image, a colour a level, on the image as the network gets it."""
     image, _ = dataset[index]
     height, width = network_size(image.shape[1:], model.image)
     picture = to_picture(image).resize((width, height))
-    for area, colour in zip(model.scale.anchor_areas, LEVEL_COLOURS, strict=True):
+    for area, colour in zip(model.scale.anchor_areas, LEVELS, strict=True):
         cell = cell_anchors(area, model.scale.anchor_ratios) + torch.tensor([width / 2, height / 2] * 2)
-        picture = outline(picture, cell, colour, line=max(1, height // 250))
+        picture = outlined(picture, cell, colour, line=max(1, height // 250))
     picture.thumbnail((2 * LONG_SIDE, 2 * LONG_SIDE))
-    shapes = len(model.scale.anchor_areas) * len(model.scale.anchor_ratios)
-    return [(picture, f"{shapes} shapes, input {width}x{height}")]
+    return [
+        (picture, f"{len(model.scale.anchor_areas) * len(model.scale.anchor_ratios)} kinds, input {width}x{height}")
+    ]
 
 
-def choose_images(labels: Sequence[Tensor], several: bool, count: int) -> list[int]:
-    """Return up to `count` images that show `several` classes, or exactly one.
-
-    Images with a set of classes not seen before come first; the result is in the order of the dataset.
-    """
-    class_sets = [tuple(image_labels.unique().tolist()) for image_labels in labels]
-    candidates = [index for index, shown in enumerate(class_sets) if (len(shown) > 1 if several else len(shown) == 1)]
-    first = {class_sets[index]: index for index in reversed(candidates)}
-    repeated = [index for index in candidates if index not in first.values()]
-    return sorted([*sorted(first.values()), *repeated][:count])
+def chosen(labels: Sequence[Tensor], several: bool, count: int) -> list[int]:
+    """The first images with one class each (of different classes, where there are as many), or with several."""
+    classes = [tuple(image.unique().tolist()) for image in labels]
+    fitting = [index for index, shown in enumerate(classes) if (len(shown) > 1 if several else len(shown) == 1)]
+    first = {classes[index]: index for index in reversed(fitting)}
+    others = [index for index in fitting if index not in first.values()]
+    return sorted([*sorted(first.values()), *others][:count])
 
 
-def detections(
+def drawn_detections(
     dataset: LabelledImages, indices: Sequence[int], by_network: Mapping[str, Sequence[Detections]], score: float
 ) -> Captioned:
-    """Show, for each image, each network's detections with a score of at least `score`."""
+    """For each image a picture of each network's detections from `score` on."""
     pictures = []
     for index in indices:
         image, _ = dataset[index]
-        for network, results in by_network.items():
-            result = results[index]
-            keep = result["scores"] >= score
-            picture, boxes = thumbnail(image, result["boxes"][keep])
-            names = [dataset.classes[label - 1] for label in result["labels"][keep].tolist()]
-            pictures.append((draw_detections(picture, boxes, names, result["scores"][keep]), network))
+        for name, detections in by_network.items():
+            boxes, labels, scores = (detections[index][key] for key in ("boxes", "labels", "scores"))
+            keep = scores >= score
+            picture, boxes = shrunk(image, boxes[keep])
+            kinds = [dataset.classes[label - 1] for label in labels[keep].tolist()]
+            pictures.append((draw_detections(picture, boxes, kinds, scores[keep]), name))
     return pictures
 
 
 def saliency_maps(dataset: LabelledImages, indices: Sequence[int], detectors: Mapping[str, Detector]) -> Captioned:
-    """Show image, map and overlay for each network. The map is of the logit of the image's most frequent class."""
+    """Image, map and overlay of each network, of the logit of the class that the image shows most."""
     pictures = []
     for index in indices:
         image, target = dataset[index]
@@ -114,12 +112,12 @@ def saliency_maps(dataset: LabelledImages, indices: Sequence[int], detectors: Ma
 
 
 def mistakes(dataset: LabelledImages, entries: Sequence[Mapping[str, Any]], colour: tuple[int, int, int]) -> Captioned:
-    """Show a crop around the box of each mistake in report.json, captioned with its class, score and reason."""
+    """A crop around each mistake's box, with what it is and what is there instead."""
     pictures = []
     for entry in entries:
         image, _ = dataset[entry["image"]]
         x1, y1, x2, y2 = entry["box"]
-        side = max(CROP_SIDE, CROP_PER_BOX * min(x2 - x1, y2 - y1))
+        side = max(CROP[0], CROP[1] * min(x2 - x1, y2 - y1))
         half = max(side, 1.15 * (x2 - x1)) / 2, max(side, 1.15 * (y2 - y1)) / 2
         centre = (x1 + x2) / 2, (y1 + y2) / 2
         frame = [max(0, int(centre[axis] - half[axis])) for axis in (0, 1)]
@@ -129,19 +127,19 @@ def mistakes(dataset: LabelledImages, entries: Sequence[Mapping[str, Any]], colo
         crop = crop.resize((max(1, round(crop.width * factor)), max(1, round(crop.height * factor))))
         box = (torch.tensor([[x1, y1, x2, y2]]) - torch.tensor(frame[:2] * 2)) * factor
         text = f"{dataset.classes[entry['label'] - 1]} {entry['score']:.2f}: {entry['reason']}"
-        pictures.append((outline(crop, box, colour), text))
+        pictures.append((outlined(crop, box, colour), text))
     return pictures
 
 
-def thumbnail(image: Tensor, boxes: Tensor) -> tuple[Image.Image, Tensor]:
-    """Shrink an image to at most LONG_SIDE pixels, and scale its boxes with it."""
+def shrunk(image: Tensor, boxes: Tensor) -> tuple[Image.Image, Tensor]:
+    """The image as a picture no longer than LONG_SIDE, and its boxes in pixels of the picture."""
     picture = to_picture(image)
     picture.thumbnail((LONG_SIDE, LONG_SIDE))
     return picture, boxes * (picture.width / image.shape[2])
 
 
-def outline(picture: Image.Image, boxes: Tensor, colour: object, line: int = 2) -> Image.Image:
-    """Draw boxes (N, 4) on `picture`, the lines outside the boxes, and return it."""
+def outlined(picture: Image.Image, boxes: Tensor, colour: object, line: int = 2) -> Image.Image:
+    """Draw boxes (N, 4) on the picture, around what they hold, and return it."""
     canvas = ImageDraw.Draw(picture)
     for x1, y1, x2, y2 in boxes.round().int().tolist():
         canvas.rectangle((x1 - line, y1 - line, x2 + line - 1, y2 + line - 1), outline=colour, width=line)

@@ -108,7 +108,7 @@ def _data(section: Section, content: Numbers, splits: Splits, labels: Sequence[T
 
 
 def _training(section: Section, networks: Numbers) -> None:
-    losses = {name: {key: np.array(values) for key, values in one["losses"].items()} for name, one in networks.items()}
+    losses = {name: {key: np.array(loss) for key, loss in run["losses"].items()} for name, run in networks.items()}
     section.chart(loss_figure(losses, (10, 4.6)), "Figure 10", "The total loss and its four parts over training.")
     if any(mAP is not None for network in networks.values() for _, mAP in network["validation"]):
         section.chart(charts.validation_curves(networks), BEYOND, "mAP on the validation part over training.")
@@ -117,13 +117,13 @@ def _training(section: Section, networks: Numbers) -> None:
 def _detections(
     section: Section, content: Numbers, test: LabelledImages, networks: Numbers, shown: Mapping[str, Shown]
 ) -> None:
-    detections = {name: one.detections for name, one in shown.items()}
-    detectors = {name: one.detector for name, one in shown.items()}
+    detections = {name: network.detections for name, network in shown.items()}
+    detectors = {name: network.detector for name, network in shown.items()}
     score, images = content["shown"]["score"], content["shown"]["images"]
     cell = "22rem" if len(shown) == 2 else "15rem"  # so that the networks stand beside each other
     for kind, indices in images.items():
         text = f"Detections with a confidence of {score} or more on test images of {kind}."
-        section.photographs(pictures.detections(test, indices, detections, score), "Figure 12", text, cell)
+        section.photographs(pictures.drawn_detections(test, indices, detections, score), "Figure 12", text, cell)
     maps = pictures.saliency_maps(test, images["one class"], detectors)
     text = "Saliency: image, gradient of the class with respect to the pixels, and both together."
     section.photographs(maps, "Figure 13", text, cell="22rem")
@@ -139,6 +139,6 @@ def _mistakes(section: Section, test: LabelledImages, networks: Numbers) -> None
     alarms = "wrong detections with the most confidence, and what is there"
     for name, network in networks.items():
         whose = f"The {name} network's" if len(networks) > 1 else "The"
-        for key, colour, text in (("misses", pictures.TRUTH_COLOUR, misses), ("false_alarms", GREEN, alarms)):
+        for key, colour, text in (("misses", pictures.TRUTH, misses), ("false_alarms", GREEN, alarms)):
             crops = pictures.mistakes(test, network[key], colour)
             section.photographs(crops, BEYOND, f"{whose} {text}.", cell="9rem")

@@ -21,23 +21,23 @@ def networks(content: Numbers) -> Rows:
     head += ["paper's mAP", "paper's s/image"] if paper else []
     rows = [[*head, "parameters (M)", "training (min)"]]
     for seed, entry in content["seeds"].items():
-        for name, one in entry["networks"].items():
-            row = [name, *([seed] if several else []), _percent(one["mAP"]["value"])]
-            row += [_interval(one["mAP"]), f"{one['seconds_per_image']:.3f}"]
+        for name, figures in entry["networks"].items():
+            row = [name, *([seed] if several else []), _percent(figures["mAP"]["value"])]
+            row += [_interval(figures["mAP"]), f"{figures['seconds_per_image']:.3f}"]
             if paper:
                 row += [str(paper[key].get(name, "")) for key in ("mAP", "seconds_per_image")]
-            rows.append([*row, f"{one['parameters'] / 1e6:.2f}", f"{one['training']['seconds'] / 60:.1f}"])
+            rows.append([*row, f"{figures['parameters'] / 1e6:.2f}", f"{figures['training']['seconds'] / 60:.1f}"])
     return rows
 
 
 def gains(content: Numbers) -> Rows:
-    """Of every seed and network over the single-scale one: mAP, then AP by shorter side."""
+    """Gains of every seed and network over the single-scale network: mAP, then AP by shorter side."""
     rows = [["gain over the single-scale network (points)", "seed", "gain", "95 % interval"]]
     for seed, entry in content["seeds"].items():
         bins = next(iter(entry["networks"].values()))["by_short_side"]
         for name, gained in entry["gains"].items():
             lines = [("mAP", gained["mAP"])]
-            lines += [(bin_name(one), gain) for one, gain in zip(bins, gained["by_short_side"], strict=True)]
+            lines += [(bin_name(entry), gain) for entry, gain in zip(bins, gained["by_short_side"], strict=True)]
             rows += [[f"{name}, {text}", seed, _percent(gain["value"]), _interval(gain)] for text, gain in lines]
     return rows
 
@@ -62,9 +62,9 @@ def ap_by_short_side(content: Numbers) -> Rows:
     several = len(content["seeds"]) > 1
     rows = [["shorter side", "test objects"]]
     for seed, entry in content["seeds"].items():
-        for name, one in entry["networks"].items():
+        for name, figures in entry["networks"].items():
             rows[0].append(f"{name}, seed {seed}" if several else name)
-            for place, line in enumerate(one["by_short_side"], start=1):
+            for place, line in enumerate(figures["by_short_side"], start=1):
                 if len(rows) <= place:
                     rows.append([bin_name(line), str(line["objects"])])
                 rows[place].append(" ".join(filter(None, (_percent(line["AP"]["value"]), _interval(line["AP"])))))
@@ -82,10 +82,10 @@ def objects_by_short_side(networks: Numbers) -> Rows:
 def saliency(networks: Numbers, limits: Numbers) -> Rows:
     """A row for each network and class: how many times its share of the area the doubled box of the object holds of the
     map's mass, and on how many images that is enough; the heading alone without any."""
-    found, blind = f"{limits['found']} or more", f"under {limits['blind']}"
-    rows = [["network", "class", "images", "mass ratio", found, "random weights", blind]]
-    for name, one in networks.items():
-        for kind, entry in one["saliency_by_class"].items():
+    enough, little = f"{limits['found']} or more", f"under {limits['blind']}"
+    rows = [["network", "class", "images", "mass ratio", enough, "random weights", little]]
+    for name, figures in networks.items():
+        for kind, entry in figures["saliency_by_class"].items():
             row = [f"{entry['trained']:.1f}", entry["found"], f"{entry['random']:.1f}", entry["blind"]]
             rows.append([name, kind, str(entry["images"]), *map(str, row)])
     return rows

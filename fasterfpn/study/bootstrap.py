@@ -7,12 +7,13 @@ figure itself. Two networks are compared on the same draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from fasterfpn.engine.average_precision import EVERY_SIDE, Judged, Sides, envelope, judge_class
+from fasterfpn.types import Detections, Target
 
 DRAWS = 1000
 CHUNK = 50  # draws at a time: (CHUNK, K) tensors
@@ -35,8 +36,8 @@ def class_samples(judged: Judged, counts: Tensor) -> Tensor:
     if len(judged.true) == 0:
         return 0 / positives
     areas = []
-    for some in counts.split(CHUNK):
-        weight = some[:, judged.image]  # (CHUNK, K)
+    for draws in counts.split(CHUNK):
+        weight = draws[:, judged.image]  # (CHUNK, K)
         hits = weight * judged.true
         precision = hits.cumsum(1) / weight.cumsum(1).clamp(min=1)
         areas.append((hits * envelope(precision)).sum(1))
@@ -44,19 +45,19 @@ def class_samples(judged: Judged, counts: Tensor) -> Tensor:
 
 
 def ap_samples(
-    detections: Sequence[Mapping[str, Tensor]],
-    targets: Sequence[Mapping[str, Tensor]],
+    detections: Sequence[Detections],
+    targets: Sequence[Target],
     classes: int,
     counts: Tensor,
     sides: Sides = EVERY_SIDE,
 ) -> Tensor:
     """AP at IoU 0.5 of labels 1..C in each draw, difficult boxes counted: float64 (1 + B, C). mAP is its `nanmean(1)`.
 
-    `sides`: only objects whose shorter side lies there, as in `average_precision`.
+    Only objects whose shorter side lies in `sides` count, as in `average_precision`.
     """
     labels = range(1, classes + 1)
     judged = [judge_class(detections, targets, label, count_difficult=True, sides=sides) for label in labels]
-    return torch.stack([class_samples(one, counts) for one in judged], dim=1)
+    return torch.stack([class_samples(of_class, counts) for of_class in judged], dim=1)
 
 
 def with_interval(samples: Tensor, confidence: float = 0.95) -> dict[str, float | None]:

@@ -38,7 +38,7 @@ PAPER = {  # Wei and Bi 2019, table 2 and figure 11; the paper prints no AP per 
 
 @dataclass(frozen=True)
 class LearningRates:
-    """The peak learning rate of each network, and, for the report, how the rates were chosen."""
+    """The highest learning rate of each network, and how the rates were chosen, for the report."""
 
     multiscale: float
     single_scale: float
@@ -64,11 +64,11 @@ class Experiment:
     label_noise: bool = True
     """Whether the training and validation parts have loose and missing boxes; the test part never has."""
     data_seed: int = 0
-    """The seed of the synthetic images. `--seeds` are seeds of training, all on the same images."""
+    """Seed of the images. The trainings have seeds of their own, on the same images."""
     short_sides: tuple[float, ...] = (0, 4, 8, 16, 32, math.inf)
     """The edges of the bins of objects by shorter side, in pixels of the network's input."""
     draws: int = 1000
-    """The number of bootstrap draws over the test images."""
+    """Draws of the bootstrap over the test images."""
 
     def config(self, network: str, data: str, seed: int) -> Config:
         """Return the configuration of one network's run."""

@@ -14,7 +14,6 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from fasterfpn.data.dataset import LabelledImages, all_targets
 from fasterfpn.data.splits import Splits
@@ -30,13 +29,13 @@ from fasterfpn.models.images import network_size
 from fasterfpn.models.saliency import concentration, saliency
 from fasterfpn.study.bootstrap import ap_samples, image_counts, with_interval
 from fasterfpn.study.mistakes import worst_false_alarms, worst_misses
+from fasterfpn.types import Detections, Target
 
 RECALLS = torch.arange(101, dtype=torch.float64) / 100
 ANCHOR_IOUS = (0.5, 0.7)
 MISTAKES = 8
 SALIENCY, SMALL_AREA = 40, 0.03
 FOUND, BLIND = 5, 2  # a map that dwells on the object has a ratio of FOUND or more, one that does not less than BLIND
-Images = Sequence[Mapping[str, Tensor]]
 Samples = dict[str, Any]  # "AP" (1 + B, C) and "by_short_side", one (1 + B, C) a bin
 
 
@@ -50,8 +49,12 @@ def data_figures(splits: Splits) -> dict[str, Any]:
         figures[name] = {
             "images": len(part),
             "objects": sum(map(len, labels)),
-            "images_by_class": {kind: sum(bool((one == label).any()) for one in labels) for label, kind in by_class},
-            "objects_by_class": {kind: sum(int((one == label).sum()) for one in labels) for label, kind in by_class},
+            "images_by_class": {
+                kind: sum(bool((image == label).any()) for image in labels) for label, kind in by_class
+            },
+            "objects_by_class": {
+                kind: sum(int((image == label).sum()) for image in labels) for label, kind in by_class
+            },
         }
     return figures
 
@@ -77,8 +80,8 @@ def anchor_figures(dataset: Any, model: DetectorConfig) -> dict[str, Any]:
 
 
 def network_figures(
-    detections: Images,
-    targets: Images,
+    detections: Sequence[Detections],
+    targets: Sequence[Target],
     factors: Sequence[float],
     classes: Sequence[str],
     edges: Sequence[float],
@@ -86,27 +89,27 @@ def network_figures(
 ) -> tuple[dict[str, Any], Samples]:
     """AP with 95 % intervals, by class and by shorter side, curves and mistakes; and the samples behind the intervals.
 
-    `edges` of the bins are in pixels of the network's input, which is the image times its one of `factors` (N,). A mean
-    over types is over those with an object there, whether it has one or a hundred; in a draw of the bootstrap that
-    holds no image of a type, over the others, so that the interval of a bin with rare types is wide.
+    `edges` of the bins are in pixels of the network's input, which is the image times its factor in `factors` (N,). A
+    mean over classes counts the classes that have an object there, whether one or a hundred. A draw of the bootstrap
+    without any image of a class counts the remaining classes, so the interval of a bin with rare classes is wide.
     """
     counts = image_counts(len(targets), draws)
     samples: Samples = {"AP": ap_samples(detections, targets, len(classes), counts), "by_short_side": []}
     scaled, scaled_truth = (
-        [{**one, "boxes": one["boxes"] * factor} for one, factor in zip(some, factors, strict=True)]
-        for some in (detections, targets)
+        [{**image, "boxes": image["boxes"] * factor} for image, factor in zip(images, factors, strict=True)]
+        for images in (detections, targets)
     )
     bins = []
     for low, high in itertools.pairwise(edges):
         samples["by_short_side"].append(ap_samples(scaled, scaled_truth, len(classes), counts, (low, high)))
-        inside = [one["labels"][short_side_in(one["boxes"], (low, high))] for one in scaled_truth]
+        inside = [image["labels"][short_side_in(image["boxes"], (low, high))] for image in scaled_truth]
         labels = torch.cat([torch.zeros(0, dtype=torch.int64), *inside])
         by_class = {kind: int((labels == label).sum()) for label, kind in enumerate(classes, start=1)}
         entry = {"low": low, "high": high if high < math.inf else None, "objects": len(labels)}
         bins.append(entry | {"objects_by_class": by_class})
-    for entry, some in zip(bins, samples["by_short_side"], strict=True):
-        entry["AP"] = with_interval(some.nanmean(1))
-        entry["AP_by_class"] = dict(zip(classes, map(_or_none, some[0].tolist()), strict=True))
+    for entry, AP in zip(bins, samples["by_short_side"], strict=True):
+        entry["AP"] = with_interval(AP.nanmean(1))
+        entry["AP_by_class"] = dict(zip(classes, map(_or_none, AP[0].tolist()), strict=True))
     figures = {
         "images": len(targets),
         "objects": sum(len(target["labels"]) for target in targets),
@@ -114,8 +117,8 @@ def network_figures(
         "AP": {kind: with_interval(samples["AP"][:, index]) for index, kind in enumerate(classes)},
         "by_short_side": bins,
         "precision_recall": {kind: _curve(detections, targets, label) for label, kind in enumerate(classes, start=1)},
-        "misses": [asdict(one) for one in worst_misses(detections, targets, classes, MISTAKES)],
-        "false_alarms": [asdict(one) for one in worst_false_alarms(detections, targets, classes, MISTAKES)],
+        "misses": [asdict(miss) for miss in worst_misses(detections, targets, classes, MISTAKES)],
+        "false_alarms": [asdict(alarm) for alarm in worst_false_alarms(detections, targets, classes, MISTAKES)],
     }
     return figures, samples
 
@@ -126,17 +129,17 @@ def gain_figures(better: Samples, base: Samples, classes: Sequence[str]) -> dict
     return {
         "mAP": with_interval(better["AP"].nanmean(1) - base["AP"].nanmean(1)),
         "AP": {kind: with_interval((better["AP"] - base["AP"])[:, index]) for index, kind in enumerate(classes)},
-        "by_short_side": [with_interval(one.nanmean(1) - other.nanmean(1)) for one, other in bins],
+        "by_short_side": [with_interval(AP.nanmean(1) - base_AP.nanmean(1)) for AP, base_AP in bins],
     }
 
 
 def size_factors(dataset: Any, model: DetectorConfig) -> list[float]:
-    """What each image of `dataset` is multiplied by on its way into the network."""
+    """The factor by which each image of `dataset` is resized for the network."""
     sizes = [dataset.size(index) for index in range(len(dataset))]
     return [min(network_size(size, model.image)) / min(size) for size in sizes]
 
 
-def short_side_edges(targets: Images, factors: Sequence[float], most: int = 6) -> list[float]:
+def short_side_edges(targets: Sequence[Target], factors: Sequence[float], most: int = 6) -> list[float]:
     """Edges of bins that suit the objects at hand: 0, powers of two in pixels of the network's input, infinity.
 
     The powers lie between the 10 % and the 90 % quantile of the objects' shorter sides, so that the first and the last
@@ -144,8 +147,8 @@ def short_side_edges(targets: Images, factors: Sequence[float], most: int = 6) -
     and without objects, there is one bin for all sizes.
     """
     sides = [torch.zeros(0, dtype=torch.float64)]
-    for one, factor in zip(targets, factors, strict=True):
-        width, height = (one["boxes"][:, 2:] - one["boxes"][:, :2]).unbind(1)
+    for target, factor in zip(targets, factors, strict=True):
+        width, height = (target["boxes"][:, 2:] - target["boxes"][:, :2]).unbind(1)
         sides.append(torch.minimum(width, height).double() * factor)
     together = torch.cat(sides)
     if len(together) == 0:
@@ -169,8 +172,11 @@ def measured_speed(detector: torch.nn.Module, dataset: Any, images: int = 20) ->
 
 
 def saliency_figures(detector: Detector, dataset: LabelledImages, seed: int, count: int = SALIENCY) -> list[dict]:
-    """`concentration` on the images with one object only, under 3 % of the image: trained, and with the fresh weights
-    of `seed`. Where there are more than `count` such images, on that many, spread over the part."""
+    """`concentration` of the trained network, and of one with the fresh weights of `seed`.
+
+    It is computed on the images with a single object of less than 3 % of the image; where there are more than `count`
+    of them, on that many, spread over the part.
+    """
     device = next(detector.parameters()).device
     random = build_detector(detector.config, detector.classes, seed).to(device).eval()
     figures, targets = [], all_targets(dataset)
@@ -179,23 +185,27 @@ def saliency_figures(detector: Detector, dataset: LabelledImages, seed: int, cou
     for index in fitting[:: max(1, -(-len(fitting) // count))]:
         target, area = targets[index], areas[index]
         image, box, label = dataset[index][0].to(device), target["boxes"][0], int(target["labels"][0])
-        trained, untrained = (concentration(saliency(one, image, label).values, box) for one in (detector, random))
+        trained, untrained = (
+            concentration(saliency(network, image, label).values, box) for network in (detector, random)
+        )
         named = {"name": dataset.image_name(index), "class": detector.classes[label - 1], "area": area}
         figures.append(named | {"trained": trained, "random": untrained})
     return figures
 
 
 def saliency_by_class(figures: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of each class that `saliency_figures` met, and of all: images, median ratios, and how many are as they should be.
+    """For each class in `figures`, and for all: images, median ratios, and on how many images the ratio is as expected.
 
     A ratio that is not defined, as for a box without pixels, counts as 0.
     """
-    kinds = {one["class"]: [other for other in figures if other["class"] == one["class"]] for one in figures}
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for figure in figures:
+        groups.setdefault(figure["class"], []).append(figure)
     summary = {}
-    for kind, some in (kinds | {"all": figures} if figures else {}).items():
-        trained, random = ([0.0 if math.isnan(one[key]) else one[key] for one in some] for key in ("trained", "random"))
+    for kind, group in (groups | {"all": list(figures)} if figures else {}).items():
+        trained, random = ([0.0 if math.isnan(f[key]) else f[key] for f in group] for key in ("trained", "random"))
         summary[kind] = {
-            "images": len(some),
+            "images": len(group),
             "trained": statistics.median(trained),
             "found": sum(ratio >= FOUND for ratio in trained),
             "random": statistics.median(random),
@@ -216,7 +226,7 @@ def validation_figures(run: RunFolder) -> list[tuple[int, float | None]]:
     return [(int(step), _or_none(mAP)) for step, mAP in zip(columns["step"], columns["mAP_area"], strict=True)]
 
 
-def _curve(detections: Images, targets: Images, label: int) -> list[float] | None:
+def _curve(detections: Sequence[Detections], targets: Sequence[Target], label: int) -> list[float] | None:
     """The precision envelope at recalls 0, 0.01, .., 1; None for a class without objects."""
     precision, recall, positives = precision_recall(detections, targets, label, count_difficult=True)
     if positives == 0:

@@ -20,7 +20,7 @@ from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.files import write_json, write_text
 from fasterfpn.models.detector import Detector
 from fasterfpn.report.lettering import spelled_otherwise
-from fasterfpn.report.pictures import choose_images
+from fasterfpn.report.pictures import chosen
 from fasterfpn.report.story import Shown, report_page
 from fasterfpn.study.bootstrap import DRAWS
 from fasterfpn.study.experiment import BASE, NETWORKS
@@ -65,9 +65,9 @@ class Subject:
     record: Mapping[str, Any]
     """The settings, for report.json."""
     edges: Sequence[float]
-    """Of the bins of objects by shorter side, in pixels of the network's input."""
+    """Edges of the bins of objects by shorter side, in pixels of the network's input."""
     draws: int = DRAWS
-    """Of the bootstrap over the test images."""
+    """Draws of the bootstrap over the test images."""
     numbered: bool = False
     """Whether tables and figures bear the paper's numbers."""
     paper: Mapping[str, Any] = field(default_factory=dict)
@@ -156,7 +156,7 @@ def publish(out: Path, subject: Subject, splits: Splits, runs: Sequence[Run]) ->
 def shown_figures(dataset: LabelledImages, runs: Sequence[Run]) -> dict[str, Any]:
     """Which test images the page shows (figure 12), and the detections drawn on them."""
     labels = [target["labels"] for target in all_targets(dataset)]
-    images = {"one class": choose_images(labels, False, SHOWN), "several classes": choose_images(labels, True, SHOWN)}
+    images = {"one class": chosen(labels, False, SHOWN), "several classes": chosen(labels, True, SHOWN)}
     drawn = []
     for index in [index for indices in images.values() for index in indices]:
         detections = {

@@ -29,6 +29,7 @@ from fasterfpn.engine.detections import load_detections, save_detections
 from fasterfpn.engine.evaluator import detect_all, without_nan
 from fasterfpn.engine.fit import fit
 from fasterfpn.engine.initial_weights import load_initial_weights
+from fasterfpn.engine.migrations import migrate
 from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.errors import InputError
 from fasterfpn.files import LOCK, exclusive, remove_unfinished, write_json, writing
@@ -120,7 +121,7 @@ def begun(
         splits = checked_data(data)
         record |= {"parts": splits.digest()}
     if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: is no folder; give a new one")
+        raise InputError(f"{out}: is no folder; give a new one")
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     with exclusive(out):
@@ -142,13 +143,20 @@ def check_settings(out: Path, record: dict[str, Any]) -> None:
     record = json.loads(json.dumps(record))
     if not path.is_file():
         if any(entry.name != LOCK for entry in out.iterdir()):
-            raise InputError(f"--out {out}: holds something else already; give a new folder")
+            raise InputError(f"{out}: holds something else already; give a new folder")
         write_json(path, record)
         return
-    earlier = read_json(path)
+    earlier = migrated(read_json(path))
     changed = [key for key in sorted(record.keys() | earlier.keys()) if record.get(key) != earlier.get(key)]
     if changed:
-        raise InputError(f"--out {out}: was begun with other settings ({', '.join(changed)}); give a new folder")
+        raise InputError(f"{out}: was begun with other settings ({', '.join(changed)}); give a new folder")
+
+
+def migrated(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as this version writes it; fasterfpn 0.1 named the generator by a hash of its source."""
+    if record.get("generator") == "f3121c37635e":  # it made the pictures of version 1
+        record = record | {"generator": "1"}
+    return record | migrate({"model": record.get("model")})
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -158,7 +166,7 @@ def read_json(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError("no JSON object")
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); remove {path.parent}, or give another --out") from error
+        raise InputError(f"{path}: cannot be read ({error}); remove {path.parent}, or give another folder") from error
     return content
 
 

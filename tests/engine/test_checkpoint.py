@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from fasterfpn.data.config import DataConfig
+from fasterfpn.data.sources import open_source
 from fasterfpn.engine.checkpoint import load_detector, read_checkpoint, save_checkpoint
 from fasterfpn.engine.config import PRESETS, Config, config_from_record, config_record
 from fasterfpn.engine.initial_weights import is_checkpoint, load_initial_weights
@@ -27,6 +29,7 @@ TINY = dataclasses.replace(
         backbone=dataclasses.replace(SMALL.model.backbone, width=16, pyramid_channels=16),
         box=dataclasses.replace(SMALL.model.box, box_hidden=16),
     ),
+    data=DataConfig(data="folder"),
 )
 CLASSES = ("dent", "sçratch")
 
@@ -210,3 +213,13 @@ def test_an_earlier_run_gives_weights_and_its_predictor_only_for_the_same_classe
     assert torch.equal(swapped.box_head.logits.weight, before)
     assert torch.equal(swapped.backbone.conv1.weight, earlier.backbone.conv1.weight)
     assert {name.rsplit(".", 1)[0] for name in report.skipped} == {"box_head.logits", "box_head.deltas"}
+
+
+def test_a_run_on_the_first_built_in_images_does_not_meet_others_in_their_place():
+    """They were called "synthetic", as today's are."""
+    record = config_record(PRESETS["small"])
+    del record["format_version"]
+    config = config_from_record(record, "x")
+    assert config.data != PRESETS["small"].data
+    with pytest.raises(InputError, match=r"trained on the built-in images of fasterfpn 0\.1, .* give other data"):
+        open_source(config.data)

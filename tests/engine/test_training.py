@@ -55,7 +55,7 @@ class Squares:
         return image, {"boxes": torch.tensor(boxes, dtype=torch.float32), "labels": labels, "difficult": difficult}
 
     def targets(self, index: int) -> dict[str, Tensor]:
-        return self[index][1]
+        return Squares.__getitem__(self, index)[1]  # not a subclass's, which counts or stops
 
     def size(self, index: int) -> tuple[int, int]:
         return 96, 96
@@ -79,7 +79,7 @@ def make_config(**training) -> Config:
     )
     given = {"steps": 6, "validations": 1, "precision": "float32", "warmup_steps": 2, "batch_size": 2, **training}
     given = dataclasses.replace(PRESETS["small"].training, **given)
-    return Config(model=model, training=given)
+    return Config(model=model, data=DataConfig(data="squares"), training=given)
 
 
 def make_trainer(config: Config, folder: Path, data: Splits | None = None) -> Trainer:
@@ -87,6 +87,7 @@ def make_trainer(config: Config, folder: Path, data: Splits | None = None) -> Tr
     return Trainer(detector, data or splits(), config, folder)
 
 
+@pytest.mark.slow
 def test_four_images_are_learnt_by_heart(tmp_path):
     config = make_config(steps=150, batch_size=4, learning_rate=0.002, warmup_steps=10)
     outcome = make_trainer(config, tmp_path).run()

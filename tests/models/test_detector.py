@@ -375,11 +375,14 @@ def shares(levels, first, last):
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_every_level_of_a_preset_gets_its_share_of_boxes(preset):
-    """Areas and eq. 2's 224 are scaled with a preset's images: no level pools nothing, none has anchors for nothing."""
+    """Areas and eq. 2's 224 are scaled with a preset's images: no level pools nothing, none has anchors for nothing.
+
+    But for demo, whose objects are at most 85 pixels long: its P5 pools nothing.
+    """
     config = PRESETS[preset].model
     size = network_size((1920, 2560), config.image)
     boxes = boxes_of_every_size(size)
-    pooled = shares(assign_levels(boxes, canonical_size=config.scale.canonical_size), 2, 5)
+    pooled = shares(assign_levels(boxes, canonical_size=config.scale.canonical_size), 2, 4 if preset == "demo" else 5)
     assert min(pooled) > 0.04, pooled
     iou = best_anchor_iou(boxes, torch.tensor([size]).expand(len(boxes), 2), config.anchors())
     best = iou.unflatten(1, (5, -1)).amax(2).argmax(1)

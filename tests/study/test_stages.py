@@ -85,3 +85,16 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
         begun(tmp_path / "out", SCALES["tiny"], "tiny", "synthetic", None, "cpu"),
     ):
         pass
+
+
+def test_an_experiment_of_the_first_version_goes_on_and_another_generator_does_not(tmp_path):
+    """That version named the generator, whose pictures are the same, by a hash, and the model had one more field."""
+    record = json.loads(json.dumps(SCALES["tiny"].record() | {"generator": stages.GENERATOR_VERSION}))
+    for generator, good in (("f3121c37635e", True), ("f3121c37635f", False)):
+        old = record | {"generator": generator, "model": record["model"] | {"torchvision_compat": False}}
+        (tmp_path / "experiment.json").write_text(json.dumps(old))
+        if good:
+            check_settings(tmp_path, record)
+        else:
+            with pytest.raises(InputError, match=r"other settings \(generator\)"):
+                check_settings(tmp_path, record)

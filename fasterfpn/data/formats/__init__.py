@@ -6,7 +6,6 @@ A format joins by a module with `LOOKS_FOR`, `recognises` and `read`, and its pl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 from fasterfpn.data.formats import tianchi, voc
@@ -33,14 +32,16 @@ class Format(Protocol):
 FORMATS: tuple[Format, ...] = (tianchi, voc)  # the first that recognises a folder reads it
 
 
-def format_of(trees: Sequence[Tree], folder: Path) -> Format:
+def format_of(trees: Sequence[Tree], whole: Tree) -> Format:
     """The format of a folder, given as the trees of its parts. Raises InputError where it is of none."""
+    folder = whole.root
     if not any(is_image(path) for tree in trees for path in tree.files):
         others = by_suffix([path for tree in trees for path in tree.files], folder)
         raise InputError(f"{folder}: holds no images{others and f', but {others}'}; check the path")
     for candidate in FORMATS:
         if any(map(candidate.recognises, trees)):
             return candidate
-    likely = next(filter(None, map(likely_format, trees)), "its images have no label files, nothing to learn from")
+    guesses = filter(None, map(likely_format, (*trees, whole)))
+    likely = next(guesses, "its images have no label files, nothing to learn from")
     looked = "; ".join(candidate.LOOKS_FOR for candidate in FORMATS)
     raise InputError(f"{folder}: {likely}. Formats that are read: {looked}")

@@ -129,7 +129,8 @@ def _common_frame(records: Sequence[Record], headers: Mapping[Path, Header], fol
 
 def _frame(labels: Labels, header: Header) -> Frame:
     numbers = [number for item in labels.objects for number in item.written]
-    if all(0 <= number <= 1 for number in numbers) and any(number % 1 for number in numbers):
+    # Rounding may lead a little beyond the image. VOC's pixels count from 1, so that 0 speaks for fractions too.
+    if all(-0.1 <= number <= 1.1 for number in numbers) and any(number % 1 or number == 0 for number in numbers):
         return Frame.FRACTIONS
     if labels.size in (None, header.size):
         return Frame.SHOWN

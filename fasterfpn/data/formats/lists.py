@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fasterfpn.data.formats.record import Record
-from fasterfpn.data.formats.text import read_text
+from fasterfpn.data.formats.text import comparable, read_text
 from fasterfpn.data.refusals import examples
 from fasterfpn.errors import InputError
 
@@ -21,7 +21,7 @@ class Names:
     def __init__(self, records: Sequence[Record]) -> None:
         self._by_name: dict[str, list[Record]] = defaultdict(list)
         for record in records:
-            for name in {record.image.name.casefold(), record.image.stem.casefold()}:
+            for name in {comparable(record.image.name), comparable(record.image.stem)}:
                 self._by_name[name].append(record)
 
     def find(self, line: str) -> list[Record]:
@@ -34,7 +34,7 @@ class Names:
         while text:
             parts = [part for part in re.split(r"[\\/]+", text) if part not in ("", ".")]
             name = parts[-1] if parts else ""
-            for key in dict.fromkeys((name.casefold(), Path(name).stem.casefold())):
+            for key in dict.fromkeys((comparable(name), comparable(Path(name).stem))):
                 if records := self._by_name.get(key):
                     fits = [(_fit(record.image, parts), record) for record in records]
                     best = max(fit for fit, _ in fits)
@@ -75,7 +75,7 @@ def _fit(image: Path, parts: list[str]) -> tuple[int, bool, bool]:
     *folders, name = parts
     shared = 0
     for own, wanted in zip(image.parts[-2::-1], reversed(folders)):
-        if own.casefold() != wanted.casefold():
+        if comparable(own) != comparable(wanted):
             break
         shared += 1
-    return shared, name.casefold() == image.name.casefold(), image.stem in (name, Path(name).stem)
+    return shared, comparable(name) == comparable(image.name), image.stem in (name, Path(name).stem)

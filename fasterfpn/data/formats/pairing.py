@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fasterfpn.data.formats.record import Labels, Record
+from fasterfpn.data.formats.text import comparable
 from fasterfpn.data.images import is_image
 from fasterfpn.data.refusals import refuse
 from fasterfpn.data.tree import Tree
@@ -29,14 +30,14 @@ def pair(images: Tree, label_root: Path, labels: Sequence[Labels], whole: Tree) 
     for path in files:
         for kind, value in _names(path, images.root):
             index[kind, value].append(path)
-            index[f"{kind} in any case", value.casefold()].append(path)
+            index[f"{kind} in any case", comparable(value)].append(path)
     described: dict[Path, Labels] = {}
     refusals = []
     for label in labels:
         given, stem = label.image_name, label.path.stem
         wanted = [("key", _key(label.path, label_root)), ("stem", stem), ("name", given), ("stem", given)]
         wanted.append(("stem", Path(given).stem))
-        wanted += [(f"{kind} in any case", value.casefold()) for kind, value in wanted]
+        wanted += [(f"{kind} in any case", comparable(value)) for kind, value in wanted]
         matches = next((index[query] for query in wanted if query[1] and query in index), [])
         if not matches:
             refusals.append(_missing(label, images.root, whole))
@@ -61,8 +62,8 @@ def _key(path: Path, root: Path) -> str:
 
 def _missing(label: Labels, root: Path, whole: Tree) -> str:
     """Where the image of a label file is, if it is not where it should be."""
-    stems = {name.casefold() for name in (label.path.stem, Path(label.image_name).stem) if name}
-    others = [path for path in whole.files if path.stem.casefold() in stems and path.suffix != label.path.suffix]
+    stems = {comparable(name) for name in (label.path.stem, Path(label.image_name).stem) if name}
+    others = [path for path in whole.files if comparable(path.stem) in stems and path.suffix != label.path.suffix]
     lying = sorted(others, key=lambda path: not is_image(path))
     if lying and is_image(lying[0]):
         return f"{label.path}: its image lies elsewhere, at {lying[0]}; move one of the two to the other"

@@ -26,6 +26,8 @@ PART_NAME = re.compile(
     r"(?:[ _-]*(?:set|list|part|split|image|img|id|data))?s?[ _-]*\d*",
     re.IGNORECASE,
 )
+# Names that are no part's and yet speak of a test part: my_test, holdout, 测试集.
+LIKE_A_TEST = re.compile(r"(?<![a-z])(?:test(?:ing|set)?|hold[ _-]?out|eval(?:uation)?)(?![a-z])|测试", re.IGNORECASE)
 LIST_PLACES = ("imagesets/main", "imagesets", ".")
 LIST_SUFFIXES = (".txt", ".lst", ".list")
 OTHER_LISTS = (".csv", ".tsv", ".json", ".xlsx")
@@ -46,21 +48,32 @@ def read_folder(folder: Path, options: ReadOptions) -> Reading:
     of no other part is for training. Raises InputError as the format's `read`, as `read_list`, and for a test part
     that cannot be followed.
     """
-    tree = walk(folder)
+    tree = walk(_voc_root(folder))
     subfolders = _part_folders(tree)
     if "train" in subfolders and len(subfolders) > 1:
         trees = {part: tree.below(path) for part, path in subfolders.items()}
-        reader = format_of(list(trees.values()), folder)
+        reader = format_of(list(trees.values()), tree)
         readings = {part: reader.read(trees[part], options, tree) for part in trees}
         parts = {part: list(reading.records) for part, reading in readings.items()}
         records = [record for items in parts.values() for record in items]
         reading, lists = replace(readings["train"], records=records), []
     else:
-        reading = format_of([tree], folder).read(tree, options, tree)
+        reading = format_of([tree], tree).read(tree, options, tree)
         parts, lists = _named_parts(tree, reading.records)
     notes = [*_unused(tree, reading.records, parts, lists), *_remarks(reading.records, folder)]
     parts = {part: parts[part] for part in ("train", "val", "test") if part in parts}
     return replace(reading, parts=parts, notes=tuple(notes), problems=tree.problems)
+
+
+def _voc_root(folder: Path) -> Path:
+    """The folder of a VOC data set below folders that hold nothing else (VOCdevkit/VOC2007/); `folder` without one."""
+    inner = folder
+    while not (inner / "JPEGImages").is_dir():
+        names = [path for path in inner.iterdir() if not path.name.startswith(".")] if inner.is_dir() else []
+        if len(names) != 1 or not names[0].is_dir() or names[0].is_symlink():
+            return folder
+        inner = names[0]
+    return inner if (inner / "Annotations").is_dir() else folder
 
 
 def _part_folders(tree: Tree) -> dict[str, Path]:
@@ -126,6 +139,11 @@ def _unused(tree: Tree, records: Sequence[Record], parts: Parts, lists: Sequence
     notes = [f"{tree.root}: {len(idle)} images are in no named part and stay unused ({examples(idle)})"] if idle else []
     looks = [item for item in _part_files(tree, records, LIST_SUFFIXES + OTHER_LISTS) if item[0] not in lists]
     looks += _unused_folders(tree, parts)
+    classes = {item.name for record in records for item in record.objects}
+    known = {path for path, _ in looks} | set(lists) | {record.labels.path for record in records if record.labels}
+    for path in tree.with_suffix("", *LIST_SUFFIXES):  # VOC's lists of one class (dent_test.txt) are no parts
+        if LIKE_A_TEST.search(path.stem) and path not in known and path.stem.rpartition("_")[0] not in classes:
+            looks.append((path, "test"))
     for path, part in looks:
         if part == "test" and "test" not in parts:
             raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from pathlib import Path
 
 from fasterfpn.errors import InputError
@@ -18,6 +19,11 @@ MARKS = {  # how a file begins: a byte order mark, or "<" in two bytes
 }
 DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
 SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949"}  # as Windows writes them
+
+
+def comparable(name: str) -> str:
+    """A file name as it compares with others: in lower case, and composed (macOS stores é as e and an accent)."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def read_text(path: Path) -> tuple[str, str]:

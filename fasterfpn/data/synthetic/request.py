@@ -32,8 +32,8 @@ class Request:
     size: tuple[int, int] = SIZES["easy"]
     """(H, W) in pixels. Other proportions than 4:3 show the same scene, stretched."""
     deck: Deck = "paper"
-    """Of real: the paper's frequencies of the kinds, or all kinds about equally often (50 boxes of each or more in 500
-    images)."""
+    """For real images: the paper's frequencies of the kinds, or all kinds about equally often (50 boxes of each or more
+    in 500 images)."""
     label_noise: bool = False
     """Some boxes are loose and some are missing, as in the paper's data set; the pictures stay."""
 

@@ -100,3 +100,13 @@ def test_boxes_far_beyond_most_images_stop(make, tmp_path):
         write(make, tmp_path, stem, [("dent", (20, 5, 60, 15))], None)
     with pytest.raises(InputError, match=r"3 of 3 boxes reach far beyond their images.*a\.xml"):
         boxes_of(tmp_path)
+
+
+@pytest.mark.parametrize("box", [(0.5, 0.5, 1.02, 1.0), (0, 0, 1, 1), (-0.01, 0, 1, 1)])
+def test_fractions_that_rounding_led_astray_and_whole_ones_are_fractions(make, tmp_path, box):
+    for stem in "abc":
+        write(make, tmp_path, stem, [("dent", box)], (20, 30))
+    boxes, report = boxes_of(tmp_path)
+    x1, y1, x2, y2 = box
+    expected = [max(x1 * 30, 0), y1 * 20, min(x2 * 30, 30), y2 * 20]
+    assert all(np.allclose(image, [expected]) for image in boxes) and "fractions" in report

@@ -194,3 +194,31 @@ def test_a_folder_of_another_format_gets_advice_that_fits(make, tmp_path, name, 
         open_data(tmp_path)
     message = str(caught.value)
     assert said in message and "VOC: .xml" in message and "单瑕疵图片" in message and "\n" not in message
+
+
+@pytest.mark.parametrize("name", ["my_test.txt", "测试集.txt", "test", "holdout.txt", "eval_list.txt"])
+def test_what_speaks_of_a_test_part_and_cannot_be_followed_stops(make, tmp_path, name):
+    make.voc(tmp_path, "abcdef")
+    (tmp_path / name).write_text("e\nf\n")
+    with pytest.raises(InputError, match=rf"{name}: looks like the test part"):
+        open_data(tmp_path)
+
+
+def test_lists_of_one_class_are_no_parts(make, tmp_path):
+    make.voc(tmp_path, "abcdef")
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Main" / "dent_test.txt").write_text("e 1\nf -1\n")
+    assert not open_data(tmp_path).named_test
+
+
+@pytest.mark.parametrize("above", ["VOCdevkit/VOC2007", "VOC2007"])
+def test_a_voc_data_set_further_down_is_read_with_its_lists(make, tmp_path, above):
+    make.voc(tmp_path / above, "abcdef", {"train": "abcd", "test": "ef"})
+    splits = open_data(tmp_path, validation_fraction=0)
+    assert stems(splits) == {"train": "abcd", "val": "", "test": "ef"} and splits.named_test
+
+
+def test_names_that_macos_decomposes_are_the_same(make, tmp_path):
+    make.voc(tmp_path, ["e\u0301", "b", "c", "d"], {"train": "bc", "test": ["\u00e9", "d"]})
+    (tmp_path / "Annotations" / "e\u0301.xml").rename(tmp_path / "Annotations" / "\u00e9.xml")
+    assert len(open_data(tmp_path, validation_fraction=0).test) == 2
