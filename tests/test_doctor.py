@@ -40,6 +40,7 @@ def warning_of_load():
     return str(caught[0].message) if caught else None
 
 
+@pytest.mark.slow
 def test_the_command_prints_json_that_agrees_with_the_library(tmp_path):
     command = [sys.executable, "-m", "fasterfpn.doctor", "--json"]
     report = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout)

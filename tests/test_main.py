@@ -56,6 +56,7 @@ def test_a_command_gets_its_own_arguments():
 
 
 @pytest.mark.parametrize(("output", "status", "lines"), [("/dev/full", 2, 1), ("closed pipe", 141, 0)])
+@pytest.mark.slow
 def test_an_output_that_takes_no_more_is_no_traceback(output, status, lines):
     script = "from fasterfpn.cli import run; run(lambda: print('x' * 100_000), 'prog', [])"
     if output == "closed pipe":
