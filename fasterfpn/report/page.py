@@ -25,20 +25,23 @@ class Block:
 
 @dataclass(frozen=True)
 class TableBlock(Block):
+    """A table of text; the first row is the heading."""
+
     rows: Sequence[Sequence[str]]
-    """The first row is the heading."""
 
 
 @dataclass(frozen=True)
 class ChartBlock(Block):
+    """A chart; `drawing` is a `data:` address."""
+
     drawing: str
-    """A `data:` address."""
 
 
 @dataclass(frozen=True)
 class PicturesBlock(Block):
+    """Pictures side by side, each a `data:` address and the line of text under it."""
+
     pictures: Sequence[tuple[str, str]]
-    """A `data:` address and the line of text under the picture."""
     cell: str
     """The least width of a picture, in CSS; as many stand beside each other as fit."""
 
