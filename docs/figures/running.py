@@ -1,7 +1,7 @@
-"""The image that every chapter uses: one synthetic profile, 1280x960, with a long thin scratch, a dirty point and a crater.
+"""The image of all chapters: one synthetic profile, 1280x960, with a long thin scratch, a dirty point and a crater.
 
-    from figures.running import CLASSES, running_image
-    image, target = running_image()  # (3, 960, 1280) in 0..1; boxes (3, 4), labels (3,)
+from figures.running import CLASSES, running_image
+image, target = running_image()  # (3, 960, 1280) in 0..1; boxes (3, 4), labels (3,)
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES as CLASSES
+from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 from fasterfpn.data.synthetic.defects import photograph
 from fasterfpn.data.synthetic.layout import Defect, Layout, Profile
 
+CLASSES = ALUMINIUM_CLASSES  # label k is CLASSES[k - 1]
 SIZE = (960, 1280)  # (H, W): half the size of the paper's photographs, which the layout below is given for
 PROFILE = Profile(top=420, height=1080, tilt=0.006, fan=0.0, edges=(230.0, 640.0, 900.0), grooves=(), coat="blue grey")
 DEFECTS = (
