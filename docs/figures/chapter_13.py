@@ -11,9 +11,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from fasterfpn.data.synthetic.dataset import BUILT_IN_IMAGES, BUILT_IN_SIZES
+from fasterfpn.data.synthetic.dataset import BUILT_IN_IMAGES, BUILT_IN_SIZES, SyntheticProfiles
 from fasterfpn.data.synthetic.request import Request
-from fasterfpn.data.synthetic.dataset import SyntheticProfiles
 from fasterfpn.report.curves import running_mean
 from fasterfpn.report.draw import draw_detections, to_picture
 
