@@ -1,6 +1,6 @@
 """Eight classic bugs of a detector, each put into a training on the built-in data beside a healthy one.
 
-    python benchmarks/field_guide.py [NAME ...] [--steps 400]
+    python benchmarks/field_guide.py [NAME ...] [--steps 1000]
 
 writes benchmarks/results/field_guide/NAME.json for each: the configuration, the losses of every ten steps, mAP and AP
 by class on the test part, the mean IoU of detections with objects whatever their class, and the detections on two test
@@ -38,8 +38,8 @@ from fasterfpn.models import box_head, rpn
 from fasterfpn.models.detector import Detector, build_detector
 
 RESULTS = Path(__file__).resolve().parent / "results" / "field_guide"
-SHOWN = (3, 13)  # test images whose detections are kept
-SCORE = 0.3  # from which on they are kept
+SHOWN = (0, 1, 2, 3, 4, 5)  # test images whose detections are kept
+SCORE = 0.3  # from which on detections are kept
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def test_figures(network: Detector, dataset: LabelledImages) -> dict[str, object
     }
 
 
-def main(names: tyro.conf.Positional[tuple[str, ...]] = (), steps: int = 400, seed: int = 0) -> None:
+def main(names: tyro.conf.Positional[tuple[str, ...]] = (), steps: int = 1000, seed: int = 0) -> None:
     """Run the bugs of these names, all by default.
 
     Args:
