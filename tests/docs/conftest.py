@@ -1,4 +1,4 @@
-"""The scripts of docs/ can be imported; `PAGES` are the Markdown files that readers see."""
+"""The scripts of docs/ can be imported."""
 
 import sys
 from pathlib import Path
