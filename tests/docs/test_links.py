@@ -52,7 +52,7 @@ def test_anchors_are_those_of_a_web_view():
     assert anchors_of(headings) == {"a-box-x1-y1--p2p5", "same", "same-1", "link--best-anchor"}
 
 
-HERE = DOCS / "cpu_kernels.md"
+HERE = DOCS / "index.md"
 
 
 @pytest.mark.parametrize(
