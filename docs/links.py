@@ -17,7 +17,7 @@ NUMBERED = (
     *("07_assignment", "08_rpn_loss", "09_proposals", "10_roi_pooling", "11_box_head", "12_training", "13_field_guide"),
     *("14_threshold", "15_large_images", "16_custom_operator", "17_cpu_kernels", "18_cuda_kernels"),
 )
-ELECTIVES = ("saliency", "experiment", "where_next")
+ELECTIVES = ("saliency", "experiment", "experiment_appendix", "where_next")
 COMING = {f"{name}.md" for name in (*NUMBERED, *ELECTIVES)} | {f"answers/{n:02}.md" for n in range(19)}
 
 

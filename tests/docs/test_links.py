@@ -26,6 +26,14 @@ def test_tests_that_are_named_exist(page):
     assert {name for name in names - modules if not defines(ROOT / "tests", name)} == set()
 
 
+def test_every_term_of_the_glossary_leads_on_and_stands_in_its_place():
+    text = (DOCS / "glossary.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^## (.*)\n\n((?:.+\n)+)", text, re.M)
+    terms = [term for term, _ in entries]
+    assert terms == sorted(terms, key=str.lower) and len(terms) == text.count("\n## ")
+    assert [term for term, entry in entries if not links_of(entry)] == []
+
+
 PAGE = """# Two *boxes*: `iou` and area
 
 [a](other.md) `[b](code.md)` ![c `d[0]`](images/c.svg)
