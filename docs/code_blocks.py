@@ -69,7 +69,8 @@ def _names(node: ast.stmt) -> list[str]:
 
 def _cpp(source: str, name: str, without_docstring: bool) -> str:
     """Return a definition with the comment and template line above it, up to the brace that closes it."""
-    head = re.search(rf"^(?:(?://|template)[^\n]*\n)*[^\n/#;]*\b{re.escape(name)}\b[^;{{}}]*\{{", source, re.M)
+    above, head = r"^(?:(?://|template)[^\n]*\n)*", rf"[^\n/#;]*\b{re.escape(name)}\b[^;{{}}]*\{{"
+    head = re.search(rf"{above}(?!\s){head}", source, re.M) or re.search(above + head, source, re.M)  # or a method
     if head is None:
         raise KeyError(f"no definition of {name} in the C++ file")
     depth, end = 1, head.end()
