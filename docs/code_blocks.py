@@ -48,6 +48,7 @@ def excerpt(path: Path, name: str, without_docstring: bool = False) -> str:
 def _python(source: str, name: str, without_docstring: bool) -> str:
     nodes, node = ast.parse(source).body, None
     for part in name.split("."):
+        nodes = [inner for node in nodes for inner in (node.body if isinstance(node, ast.If) else [node])]
         node = next((node for node in nodes if part in _names(node)), None)
         if node is None:
             raise KeyError(f"no {name} in the Python file")
