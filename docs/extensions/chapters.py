@@ -11,7 +11,7 @@ import cells
 import links
 
 NOTEBOOK = "---\nfile_format: mystnb\nkernelspec: {name: python3, display_name: Python 3}\n---\n"
-MARKED = re.compile(r"^<!-- code: (\S+) .*-->\n```(\w+)\n(.*?^```\n)", re.M | re.S)
+MARKED = re.compile(r"^<!-- code: (\S+) [^\n]*-->\n```(\w+)\n(.*?^```\n)", re.M | re.S)
 COMMENT = re.compile(r"<!--.*?-->\n?", re.S)
 GROUPS = {"Chapters": links.NUMBERED, "Electives": links.ELECTIVES}
 APPENDICES = ("glossary", "symbols", "degenerates", "why", "course", "api/index")
@@ -46,7 +46,7 @@ def _existing(match: re.Match, page: Path) -> str:
 
 def contents() -> str:
     """Return the tables of contents in the order of the course, of the pages that exist."""
-    groups = {**GROUPS, "Appendices": APPENDICES, "Answers": [f"answers/{number:02}" for number in range(19)]}
+    groups = {**GROUPS, "Appendices": APPENDICES, "Answers": sorted(f"answers/{page.stem}" for page in links.DOCS.glob("answers/*.md"))}
     tables = []
     for caption, names in groups.items():
         there = [name for name in names if (links.DOCS / f"{name}.md").exists()]
