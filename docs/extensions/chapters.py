@@ -11,7 +11,7 @@ import cells
 import links
 
 NOTEBOOK = "---\nfile_format: mystnb\nkernelspec: {name: python3, display_name: Python 3}\n---\n"
-MARKED = re.compile(r"^<!-- code: (\S+) .*-->\n```(\w+)\n(.*?^```\n)", re.M | re.S)
+MARKED = re.compile(r"^<!-- code: (\S+) [^\n]*-->\n```(\w+)\n(.*?^```\n)", re.M | re.S)
 COMMENT = re.compile(r"<!--.*?-->\n?", re.S)
 GROUPS = {"Chapters": links.NUMBERED, "Electives": links.ELECTIVES}
 APPENDICES = ("glossary", "symbols", "degenerates", "why", "course", "api/index")
