@@ -29,7 +29,7 @@ def test_a_page_with_cells_is_a_notebook_without_claims():
 def test_a_marked_block_gets_its_file_as_caption(page, up):
     block = "<!-- code: fasterfpn/a.py f without docstring -->\n```python\ndef f():\n```\n"
     captioned = f"```{{code-block}} python\n:caption: '[`fasterfpn/a.py`]({up}fasterfpn/a.py)'\ndef f():\n```\n"
-    assert chapters.for_site(block, page) == captioned
+    assert chapters.for_site(f"{block}\ntext\n\n{block}", page) == f"{captioned}\ntext\n\n{captioned}"
 
 
 def test_other_comments_go():
