@@ -10,7 +10,6 @@ from pathlib import Path
 
 import cells
 import links
-
 from extensions import interactive
 
 NOTEBOOK = "---\nfile_format: mystnb\nkernelspec: {name: python3, display_name: Python 3}\n---\n"

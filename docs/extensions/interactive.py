@@ -10,6 +10,8 @@ MARK = re.compile(r"^<!-- figure: (\w+) -->\n", re.M)
 PLACE = re.compile(r'data-figure="(\w+)"')
 SCRIPTS = {
     "iou": ("iou", "drag", "stage", "iou_figure"),
+    "nms": ("iou", "nms", "data", "drag", "stage", "nms_figure"),
+    "average_precision": ("average_precision", "data", "stage", "average_precision_figure"),
 }
 
 

@@ -122,6 +122,8 @@ class Browser:
         """Focus an element and press a key."""
         self.run(f"document.querySelector({json.dumps(selector)}).focus()")
         code = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key], "modifiers": 8 if shift else 0}
+        if key == "Enter":
+            code["text"] = "\r"  # without it, no button is pressed
         for _ in range(times):
             for kind in ("keyDown", "keyUp"):
                 self.call("Input.dispatchKeyEvent", type=kind, **code)

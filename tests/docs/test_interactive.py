@@ -8,9 +8,12 @@ import subprocess
 import pytest
 import torch
 from extensions import chapters, interactive
+from figures import interactive as interactive_data
 from links import DOCS, pages
 
+from fasterfpn.engine.average_precision import average_precision, precision_recall
 from fasterfpn.geometry import box_area, box_iou
+from fasterfpn.ops import nms
 
 SCRIPTS = DOCS / "static" / "figures"
 NODE = shutil.which("node")
@@ -74,6 +77,72 @@ def test_a_dragged_box_stays_in_its_bounds_and_keeps_its_size():
         resized = torch.tensor(resized)
         assert ((resized >= 0) & (resized <= 12)).all() and (resized[:, 2:] >= resized[:, :2]).all()
         assert ((resized != boxes).sum(dim=1) <= 2).all()
+
+
+@needs_node
+def test_nms_keeps_and_strikes_out_as_the_operator():
+    random = generator(4)
+    cases, kept, suppressed = [], [], 0
+    for seed in range(80):
+        boxes = some_boxes(12, 100 + seed, side=8)
+        scores = torch.randint(0, 8, (12,), generator=random).double() / 8  # some are equal
+        threshold = torch.randint(0, 61, (), generator=random).item() / 100
+        kept.append(nms(boxes, scores, threshold).tolist())
+        cases.append({"boxes": boxes.tolist(), "scores": scores.tolist(), "threshold": threshold})
+    found = in_node("nms.js", "m.steps(c.boxes, c.scores, c.threshold)", cases)
+    assert [[step["kept"] for step in steps] for steps in found] == kept
+    for case, steps in zip(cases, found):
+        gone = [other["index"] for step in steps for other in step["suppressed"]]
+        assert sorted(gone + [step["kept"] for step in steps]) == list(range(12))  # each box exactly once
+        boxes = torch.tensor(case["boxes"], dtype=torch.float64)
+        iou = box_iou(boxes, boxes)
+        for step in steps:
+            for other in step["suppressed"]:
+                assert abs(other["iou"] - iou[step["kept"], other["index"]]) < 1e-9
+                assert other["iou"] > case["threshold"]
+                suppressed += 1
+    assert suppressed > 100
+
+
+@needs_node
+def test_both_average_precisions_and_the_curve():
+    random = generator(5)
+    cases, expected = [], []
+    for _ in range(150):
+        count = int(torch.randint(1, 13, (), generator=random))
+        right = torch.rand(count, generator=random) < 0.6
+        defects = max(1, int(right.sum()) + int(torch.randint(0, 4, (), generator=random)))
+        cases.append({"right": right.tolist(), "defects": defects})
+        expected.append(judged_by_the_package(right, defects))
+    points = "m.curve(c.right, c.defects)"
+    found = in_node(
+        "average_precision.js",
+        f"[m.area({points}), m.elevenPoints({points}), {points}.map((p) => [p.precision, p.recall])]",
+        cases,
+    )
+    for (area, eleven, points), (wanted_area, wanted_eleven, wanted) in zip(found, expected):
+        assert abs(area - wanted_area) < 1e-9 and abs(eleven - wanted_eleven) < 1e-9
+        torch.testing.assert_close(torch.tensor(points, dtype=torch.float64), wanted, rtol=0, atol=1e-9)
+
+
+def judged_by_the_package(right, defects):
+    """Both APs and the curve of detections in that order: a right one on a defect of its own, a wrong one apart."""
+    place = torch.where(right, right.cumsum(0) - 1, -5).double()
+    corners = torch.stack([20 * place, torch.zeros(len(right)).double()], dim=1)
+    truth = torch.stack([20 * torch.arange(defects).double(), torch.zeros(defects).double()], dim=1)
+    ones = {"labels": torch.ones(len(right), dtype=torch.int64), "scores": torch.linspace(0.9, 0.1, len(right))}
+    detections = [{"boxes": torch.cat([corners, corners + 10], dim=1), **ones}]
+    targets = [{"boxes": torch.cat([truth, truth + 10], dim=1), "labels": torch.ones(defects, dtype=torch.int64)}]
+    area, eleven = (average_precision(detections, targets, method=method)["mAP"] for method in ("area", "11-point"))
+    precision, recall, _ = precision_recall(detections, targets, 1)
+    return area, eleven, torch.stack([precision, recall], dim=1)
+
+
+def test_the_figures_show_the_numbers_of_the_chapters():
+    written = (SCRIPTS / "data.js").read_text(encoding="utf-8")
+    assert written == interactive_data.script("FIGURE_DATA", interactive_data.data()), (
+        "run python docs/figures/interactive.py"
+    )
 
 
 def test_every_figure_stands_on_one_page_before_a_still_picture():

@@ -77,10 +77,12 @@ const Stage = (() => {
   /**
    * A box to drag by its inside, its name or its corners. Arrow keys move it, with Shift they move its lower right
    * corner. `options`: name, colour, rule (of drag.js), get() and change(box), fixed (no corners), lift (how far below
-   * its place it is drawn). Returns the function that draws it.
+   * its place it is drawn). Without a colour, CSS gives one by its state. Returns the function that draws it, and that
+   * returns the middle of its name.
    */
   function box(stage, parent, { name, colour, rule, get, change, fixed = false, lift = 0 }) {
-    const group = svg(parent, "g", { class: "box", tabindex: 0, role: "group", style: `--box: var(--${colour})` });
+    const group = svg(parent, "g", { class: "box", tabindex: 0, role: "group" });
+    if (colour) group.style.setProperty("--box", `var(--${colour})`);
     const body = svg(group, "rect", { class: "body" });
     const tag = svg(group, "g", { class: "tag" });
     const plate = svg(tag, "rect");
@@ -119,6 +121,7 @@ const Stage = (() => {
         set(node.children[0], { cx, cy, r: 14 * unit });
         set(node.children[1], { cx, cy, r: 5 * unit });
       });
+      return [x + width / 2, y + 9 * unit];
     };
   }
 
