@@ -15,7 +15,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from figures.chapter_02 import five_detections  # noqa: E402
 from figures.chapter_09 import CHAIN, CHAIN_SCORES, pretend_rpn, stages  # noqa: E402
-from figures.running import running_image  # noqa: E402
+from figures.running import CLASSES, SIZE, running_image  # noqa: E402
 from PIL import Image  # noqa: E402
 from torch import Tensor, cat  # noqa: E402
 
@@ -33,10 +33,14 @@ def around_the_crater() -> tuple[Tensor, Tensor]:
 def data() -> dict:
     """Return the numbers by their names in the scripts."""
     boxes, scores = around_the_crater()
+    target = running_image()[1]
     judged = judge_class(*five_detections(), label=1)
     return {
         "chain": {"boxes": CHAIN.tolist(), "scores": [round(score, 2) for score in CHAIN_SCORES.tolist()]},
         "crater": {"boxes": boxes.tolist(), "scores": [round(score, 4) for score in scores.tolist()]},
+        "size": SIZE,
+        "truths": target["boxes"].tolist(),
+        "names": [CLASSES[label - 1] for label in target["labels"].tolist()],
         "right": judged.true.tolist(),
         "defects": int(judged.positives.sum()),
     }

@@ -9,10 +9,11 @@ import pytest
 import torch
 from extensions import chapters, interactive
 from figures import interactive as interactive_data
+from figures.running import running_image
 from links import DOCS, pages
 
 from fasterfpn.engine.average_precision import average_precision, precision_recall
-from fasterfpn.geometry import box_area, box_iou
+from fasterfpn.geometry import box_area, box_iou, match_boxes, pyramid_anchors
 from fasterfpn.ops import nms
 
 SCRIPTS = DOCS / "static" / "figures"
@@ -136,6 +137,51 @@ def judged_by_the_package(right, defects):
     area, eleven = (average_precision(detections, targets, method=method)["mAP"] for method in ("area", "11-point"))
     precision, recall, _ = precision_recall(detections, targets, 1)
     return area, eleven, torch.stack([precision, recall], dim=1)
+
+
+@needs_node
+def test_anchors_and_their_labels():
+    random = generator(6)
+    cases, expected = [], []
+    for _ in range(60):
+        size = torch.randint(20, 90, (2,), generator=random).tolist()
+        stride = 2 ** int(torch.randint(2, 5, (), generator=random))
+        area = float(torch.randint(8, 40, (), generator=random)) ** 2
+        ratios = (2 ** torch.randint(-4, 5, (2,), generator=random).double()).tolist()
+        best = bool(torch.rand((), generator=random) < 0.5)
+        truths = some_boxes(9, int(torch.randint(0, 10**6, (), generator=random)))[2:5]  # the first may be empty
+        cases.append({"size": size, "stride": stride, "area": area, "ratios": ratios, "truths": truths.tolist()})
+        cases[-1]["rule"] = {"low": 0.3, "high": 0.6, "best": best}
+        (anchors,) = pyramid_anchors(size, (area,), ratios, (stride,), dtype=torch.float64)
+        labels, _ = match_boxes(anchors, truths, 0.3, 0.6, best_for_each=best)
+        expected.append((anchors, labels, box_iou(truths, anchors).amax(dim=1)))
+    of_level = "m.ofLevel(c.size, c.stride, c.area, c.ratios)"
+    matched = f"m.match({of_level}, c.truths, c.rule)"
+    found = in_node(
+        "anchors.js",
+        f"[Array.from({of_level}), Array.from({matched}.labels), {matched}.bests.map((b) => b.iou)]",
+        cases,
+    )
+    for (flat, labels, best), (anchors, wanted, highest) in zip(found, expected):
+        assert torch.allclose(torch.tensor(flat, dtype=torch.float64).view(-1, 4), anchors, rtol=0, atol=1e-9)
+        assert labels == wanted.tolist()
+        assert torch.allclose(torch.tensor(best, dtype=torch.float64), highest, rtol=0, atol=1e-9)
+    assert {label for _, labels, _ in found for label in labels} == {-1, 0, 1}
+
+
+@needs_node
+def test_the_anchors_of_the_network_and_the_running_image():
+    size, truths = (960, 1280), running_image()[1]["boxes"].double()
+    expected = []
+    for best in (False, True):
+        anchors = torch.cat(pyramid_anchors(size, dtype=torch.float64))
+        labels, _ = match_boxes(anchors, truths, 0.3, 0.7, best_for_each=best)
+        expected.append([int((labels == label).sum()) for label in (1, -1, 0)] + [labels.nonzero()[:, 0].tolist()])
+    script = (
+        "((r) => [...Object.values(m.counts(r.labels)), Array.from(r.labels.keys()).filter((i) => r.labels[i])])"
+        f"(m.match(m.ofPyramid({list(size)}), {truths.tolist()}, {{ best: c }}))"
+    )
+    assert in_node("anchors.js", script, [False, True]) == expected
 
 
 def test_the_figures_show_the_numbers_of_the_chapters():

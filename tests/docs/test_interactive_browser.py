@@ -97,3 +97,28 @@ def test_average_precision_follows_presses_drags_and_arrow_keys(show):
     assert page.text(".cards") == "1 ✓3 ✓2 ✗4 ✗5 ✓"
     page.click(".tools:nth-of-type(2) button")
     assert page.text(".result") == "AP: area 0.867, eleven points 0.855"  # a last false alarm costs nothing
+
+
+def test_anchors_follow_their_sliders_the_rule_and_a_dragged_defect(show):
+    page = show("anchors", width=800)
+    assert page.text(".result") == "Of this kind: 3 objects, 34 ignored, 4,763 background"
+    assert page.text(".result + p + p") == (
+        "Of the network's fifteen kinds: 3 objects, 452 ignored, 306,445 background"
+    )
+    page.click(".tools:nth-of-type(2) button")
+    assert page.text(".result") == "Of this kind: 0 objects, 35 ignored, 4,765 background"
+    assert "kinds: 0 objects, 454 ignored" in page.text(".result + p + p")
+    page.press(".slider input", "ArrowLeft", 2)
+    assert page.text(".slider output") == "P2" and page.text(".slider:nth-of-type(2) output") == "32²"
+    page.press(".slider:nth-of-type(3) input", "ArrowLeft", 8)
+    page.press(".slider:nth-of-type(2) input", "ArrowRight", 21)
+    assert page.text(".slider:nth-of-type(3) output") == "1 : 32" and "116²" in page.text(".slider:nth-of-type(2)")
+    objects = int(page.text(".result").split()[3])
+    assert objects > 0 and page.run("document.querySelectorAll('.outlines rect').length") == min(objects, 40)
+    before = page.text(".result + p")
+    page.drag(".box:nth-of-type(3) .tag", 40, -30)  # the crater; the outlines are the first group
+    page.drag(".box:nth-of-type(4) .tag", -40, -30, touch=True)
+    page.press(".box:nth-of-type(2)", "ArrowDown", 2, shift=True)
+    assert page.text(".result + p") != before
+    page.click(".tools:nth-of-type(2) button:nth-of-type(2)")
+    assert page.text(".result + p") == before
