@@ -13,8 +13,8 @@ from figures.running import running_image
 from links import DOCS, pages
 
 from fasterfpn.engine.average_precision import average_precision, precision_recall
-from fasterfpn.geometry import box_area, box_iou, match_boxes, pyramid_anchors
-from fasterfpn.ops import nms
+from fasterfpn.geometry import assign_levels, box_area, box_iou, match_boxes, pyramid_anchors
+from fasterfpn.ops import nms, reference
 
 SCRIPTS = DOCS / "static" / "figures"
 NODE = shutil.which("node")
@@ -184,7 +184,50 @@ def test_the_anchors_of_the_network_and_the_running_image():
     assert in_node("anchors.js", script, [False, True]) == expected
 
 
+@needs_node
+def test_levels_bins_and_maxima():
+    random = generator(7)
+    cases, expected = [], []
+    for k in range(150):
+        size, bins = (
+            torch.randint(1, 30, (2,), generator=random).tolist(),
+            int(torch.randint(1, 8, (), generator=random)),
+        )
+        stride = 2 ** int(torch.randint(2, 6, (), generator=random))
+        corners = torch.randint(-4, 36, (4,), generator=random).double() / 2  # many half-way between two cells
+        box = stride * (corners if k % 3 == 0 else torch.cat([corners[:2], corners[:2] + corners[2:].abs()]))
+        feature = torch.randint(0, 6, size, generator=random).double()  # with ties
+        cases.append(
+            {"box": box.tolist(), "stride": stride, "size": size, "bins": bins, "map": feature.flatten().tolist()}
+        )
+        roi = torch.cat([torch.zeros(1), box])[None].double()
+        y, x = reference.bin_edges(roi, 1 / stride, size, bins)
+        values, cells = reference.roi_max_pool([feature[None, None]], roi, torch.tensor([0]), [1 / stride], bins)
+        expected.append([x[:, 0].T.tolist(), y[:, 0].T.tolist(), values.flatten().tolist(), cells.flatten().tolist()])
+    edges = "m.binEdges(c.box, c.stride, c.size, c.bins)"
+    pooled = f"m.maxima(c.map, c.size[1], {edges}).flat()"
+    found = in_node(
+        "pooling.js",
+        f"[{edges}.x, {edges}.y, {pooled}.map((b) => b.value), {pooled}.map((b) => b.cell)]",
+        cases,
+    )
+    assert found == expected
+    assert any(-1 in cells for *_, cells in found) and any(len(set(cells)) > 3 for *_, cells in found)
+
+
+@needs_node
+def test_levels_to_the_bound_and_halves_away_from_zero():
+    sides = torch.tensor([0.0, 50, 112, 224, 448, 900], dtype=torch.float64)
+    sides = torch.cat([sides, sides.nextafter(torch.tensor(0.0)), sides.nextafter(torch.tensor(1e9))])
+    boxes = torch.stack([torch.zeros(18), torch.zeros(18), sides, sides], dim=1)
+    assert in_node("pooling.js", "m.levelOf(c)", boxes.tolist()) == assign_levels(boxes).tolist()
+    x = torch.cat([torch.arange(-20, 21).double() / 4, torch.tensor([0.49999999999999994, -0.49999999999999994])])
+    assert in_node("pooling.js", "m.roundHalfAway(c) + 0", x.tolist()) == reference.round_half_away(x).tolist()
+
+
 def test_the_figures_show_the_numbers_of_the_chapters():
+    maps = (SCRIPTS / "feature_maps.js").read_text(encoding="utf-8")
+    assert maps == interactive_data.script("FEATURE_MAPS", interactive_data.feature_maps())
     written = (SCRIPTS / "data.js").read_text(encoding="utf-8")
     assert written == interactive_data.script("FIGURE_DATA", interactive_data.data()), (
         "run python docs/figures/interactive.py"

@@ -122,3 +122,27 @@ def test_anchors_follow_their_sliders_the_rule_and_a_dragged_defect(show):
     assert page.text(".result + p") != before
     page.click(".tools:nth-of-type(2) button:nth-of-type(2)")
     assert page.text(".result + p") == before
+
+
+def test_pooling_follows_the_proposal_the_chosen_bin_and_the_feature(show):
+    page = show("pooling", width=800)
+    assert page.text(".result") == "P2, stride 4: 125 × 81 pixels, √(wh) = 100.6"
+    assert "cells 113, 139, 144, 159: 32 × 21 cells" in page.text(".result + p")
+    assert page.text(".pair + p").startswith("Bin of row 0, column 0: cell rows 139..141, columns 113..117; maximum")
+    page.press(".pair .stage:last-child", "ArrowRight", 2)
+    assert page.text(".pair + p").startswith("Bin of row 0, column 2: cell rows 139..141, columns 122..126; maximum")
+    page.click(".square:nth-of-type(15)")
+    assert page.text(".pair + p").startswith("Bin of row 2, column 0: cell rows 145..147, columns 113..117; maximum")
+    page.click(".tools button")
+    assert page.text(".result").startswith("P3, stride 8: 640 × 21 pixels")
+    page.press(".box", "ArrowDown", 30, shift=True)
+    assert page.text(".result").startswith("P3, stride 8: 640 × 51 pixels")
+    page.drag(".box .corner:nth-of-type(4)", 0, 60)
+    assert page.text(".result").startswith("P4, stride 16: 640 × ")
+    before = page.text(".pair + p")
+    page.drag(".box .body", 0, -60, touch=True)
+    assert page.text(".result").startswith("P4, stride 16: 640 × ") and page.text(".pair + p") != before
+    before = page.text(".pair .stage:last-child")
+    page.click(".tools button:last-child")
+    assert page.text(".tools button:last-child") == "feature: brightness"
+    assert page.text(".pair .stage:last-child") != before
