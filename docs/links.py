@@ -18,7 +18,8 @@ NUMBERED = (
     *("14_threshold", "15_large_images", "16_custom_operator", "17_cpu_kernels", "18_cuda_kernels"),
 )
 ELECTIVES = ("saliency", "experiment", "experiment_appendix", "where_next")
-COMING = {f"{name}.md" for name in (*NUMBERED, *ELECTIVES)} | {f"answers/{n:02}.md" for n in range(19)}
+ANSWERS = (*(f"answers/{name[:2]}" for name in NUMBERED), *(f"answers/{name}" for name in ELECTIVES))
+COMING = {f"{name}.md" for name in (*NUMBERED, *ELECTIVES, *ANSWERS)}
 
 
 @dataclass(frozen=True)
