@@ -66,9 +66,11 @@ def average_precision(
         raise ValueError(f"iou_threshold must lie in (0, 1], not {iou_threshold}")
     if labels is None:
         labels = sorted({int(label) for image in (*detections, *targets) for label in image["labels"]})
-    ap, rule = {}, {"count_difficult": count_difficult, "sides": sides}
+    ap = {}
     for label in labels:
-        precision, recall, positives = precision_recall(detections, targets, label, iou_threshold, **rule)
+        precision, recall, positives = precision_recall(
+            detections, targets, label, iou_threshold, count_difficult=count_difficult, sides=sides
+        )
         if positives == 0:
             ap[label] = math.nan
         elif method == "area":
@@ -88,11 +90,8 @@ def precision_recall(
     count_difficult: bool = False,
     sides: Sides = EVERY_SIDE,
 ) -> tuple[Tensor, Tensor, int]:
-    """Precision and recall, float64 (K,) each, after each judged detection of class `label`; and the positives.
-
-    The positives are the number of ground-truth boxes that must be found; if 0, recall is 0. For the arguments, see
-    `average_precision`.
-    """
+    """Precision and recall, float64 (K,) each, after each judged detection of class `label`; and the number of boxes
+    that must be found (recall is 0 without any). For the arguments, see `average_precision`."""
     judged = judge_class(detections, targets, label, iou_threshold, count_difficult=count_difficult, sides=sides)
     true_positives = judged.true.cumsum(0).double()
     precision = true_positives / torch.arange(1, len(judged.true) + 1)
@@ -183,7 +182,7 @@ def area_under_envelope(precision: Tensor, recall: Tensor) -> float:
 
 
 def mean_at_recalls(precision: Tensor, recall: Tensor, points: Tensor) -> float:
-    """Mean over `points` (float64 recalls) of the envelope at the first recall >= point; 0 if no recall is that high."""
+    """Mean over `points` (float64 recalls) of the envelope at the first recall >= point; 0 if no recall is so high."""
     first = torch.searchsorted(recall, points)  # recall never falls
     height = torch.cat([envelope(precision), precision.new_zeros(1)])
     return float(height[first].mean())

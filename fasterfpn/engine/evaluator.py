@@ -66,13 +66,13 @@ def summary(
     The main metrics count difficult boxes as ordinary ones; those with the suffix `_without_difficult` leave them out,
     as the VOC challenge did.
     """
-    truth = torch.cat([target["labels"] for target in targets] or [torch.zeros(0, dtype=torch.int64)])
+    truth = [target["labels"] for target in targets]
     metrics: dict[str, Any] = {
         "iou_threshold": iou_threshold,
         "images": len(targets),
-        "objects": len(truth),
+        "objects": sum(map(len, truth)),
         "difficult_objects": sum(int(target["difficult"].sum()) for target in targets if "difficult" in target),
-        "objects_by_class": {name: int((truth == label).sum()) for label, name in enumerate(classes, start=1)},
+        "objects_by_class": count_by_class(truth, classes),
     }
     labels = range(1, len(classes) + 1)
     for suffix, count in (("", True), ("_without_difficult", False)):
@@ -82,6 +82,11 @@ def summary(
             metrics[f"mAP_{key}"] = result["mAP"]
             metrics[f"AP_{key}"] = dict(zip(classes, result["AP"].values(), strict=True))
     return metrics
+
+
+def count_by_class(labels: Sequence[Tensor], classes: Sequence[str]) -> dict[str, int]:
+    """How often each class occurs in the labels (G,) of N images."""
+    return {kind: sum(int((of_image == k).sum()) for of_image in labels) for k, kind in enumerate(classes, start=1)}
 
 
 def summary_table(metrics: Mapping[str, Any]) -> str:

@@ -37,17 +37,14 @@ def class_counts(data: Numbers) -> Figure:
 
 def anchor_matches(anchors: Numbers) -> Figure:
     """How many objects each anchor shape can match."""
-    names = [f"{side:.0f}² {_ratio(ratio)}" for side in anchors["sides"] for ratio in anchors["ratios"]]
+    ratios = [f"{ratio:g}:1" if ratio >= 1 else f"1:{1 / ratio:g}" for ratio in anchors["ratios"]]
+    names = [f"{side:.0f}² {ratio}" for side in anchors["sides"] for ratio in ratios]
     figure, axis = _bar_chart(names, f"of {anchors['objects']} objects")
     for (limit, count), colour in zip(anchors["matches"].items(), (LIGHT, DARK), strict=True):
         axis.bar(range(len(names)), count, color=colour, label=f"IoU ≥ {limit}")
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     legend(figure)
     return figure
-
-
-def _ratio(ratio: float) -> str:
-    return f"{ratio:g}:1" if ratio >= 1 else f"1:{1 / ratio:g}"
 
 
 def ap_by_class(networks: Mapping[str, Numbers], paper: Mapping[str, float]) -> Figure:

@@ -22,13 +22,13 @@ LAYOUT = [["total_loss", "rpn_cls_loss", "rpn_loc_loss"], ["total_loss", "roi_cl
 COLOURS = ("darkgreen", "#d9772b", "#4a6fa5")  # of the networks, in their order
 
 
-def loss_figure(runs: Mapping[str, Mapping[str, np.ndarray]], size: tuple[float, float]) -> Figure:
-    """The five losses of one or several runs by name, as a figure of `size` in inches.
+def loss_figure(runs: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """The five losses of one or several runs by name.
 
     A run has the columns `step` and the losses' names, (R,) each. Thin lines are the records, thick lines their running
     mean over a twentieth of the run; all axes start at 0. R = 0 gives empty axes.
     """
-    figure = Figure(figsize=size, layout="constrained")  # not pyplot, which would ask for a display
+    figure = Figure(figsize=(10, 4.6), layout="constrained")  # not pyplot, which would ask for a display
     axes = figure.subplot_mosaic(LAYOUT, width_ratios=[2, 1, 1])
     for name, title in TITLES.items():
         axis = axes[name]

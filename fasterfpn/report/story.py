@@ -108,7 +108,7 @@ def _training(networks: Numbers) -> Section:
     section = Section("Training")
     losses = {name: {key: np.array(loss) for key, loss in run["losses"].items()} for name, run in networks.items()}
     text = "The total loss and its four parts: as logged (thin), and their running mean (thick)."
-    section.chart(loss_figure(losses, (10, 4.6)), "Figure 10", text)
+    section.chart(loss_figure(losses), "Figure 10", text)
     validation = {name: network["validation"] for name, network in networks.items()}
     if any(mAP is not None for run in validation.values() for _, mAP in run):
         section.chart(validation_figure(validation), BEYOND, "mAP on the validation part during training.")
@@ -123,7 +123,7 @@ def _detections(
     detections: Mapping[str, Sequence[Detections]],
 ) -> Section:
     section, score, images = Section("Detections"), content["shown"]["score"], content["shown"]["images"]
-    cell = "22rem" if len(detectors) == 2 else "18rem"  # so that all networks of an image are in one row
+    cell = "18rem" if len(detectors) == 3 else "22rem"  # so that all networks of an image are in one row
     for kind, indices in images.items():
         text = f"Detections with a score of {score} or more on test images with {kind}."
         section.pictures(pictures.drawn_detections(test, indices, detections, score), "Figure 12", text, cell)
@@ -132,7 +132,7 @@ def _detections(
         "much (bright); and both on top of each other."
     )
     maps = pictures.saliency_maps(test, images["one class"], detectors)
-    section.pictures(maps, "Figure 13", text, cell="18rem" if len(detectors) == 3 else "22rem")
+    section.pictures(maps, "Figure 13", text, cell)
     text = (
         "Does a network look at the object? Concentration is the mean of the saliency map around the object (in its "
         "box, doubled in width and height) divided by the mean of the whole map; 1 means no more than elsewhere. The "

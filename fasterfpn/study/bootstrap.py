@@ -58,7 +58,7 @@ def ap_samples(
     return torch.stack(samples, dim=1)
 
 
-def with_interval(samples: Tensor, confidence: float = 0.95) -> dict[str, float | None]:
+def with_interval(samples: Tensor) -> dict[str, float | None]:
     """{"value", "low", "high"} of samples (1 + B,): the first sample, and the range of the middle 95 % of the others.
 
     Draws whose sample is NaN are left out. None stands for a number that is not defined.
@@ -66,6 +66,6 @@ def with_interval(samples: Tensor, confidence: float = 0.95) -> dict[str, float 
     value, draws = samples[0], samples[1:][~samples[1:].isnan()]
     if value.isnan() or len(draws) == 0:
         return {"value": None if value.isnan() else float(value), "low": None, "high": None}
-    tail = (1 - confidence) / 2
+    tail = (1 - 0.95) / 2
     low, high = torch.quantile(draws, draws.new_tensor([tail, 1 - tail])).tolist()
     return {"value": float(value), "low": low, "high": high}

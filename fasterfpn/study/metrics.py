@@ -21,7 +21,7 @@ from fasterfpn.data.dataset import LabelledImages, all_targets
 from fasterfpn.data.splits import Splits
 from fasterfpn.engine.average_precision import mean_at_recalls, precision_recall, short_side, short_side_in
 from fasterfpn.engine.detections import Speed
-from fasterfpn.engine.evaluator import without_nan
+from fasterfpn.engine.evaluator import count_by_class, without_nan
 from fasterfpn.geometry import box_area
 from fasterfpn.geometry.anchor_fit import best_anchor_iou
 from fasterfpn.models.config import DetectorConfig
@@ -38,8 +38,8 @@ MISTAKES = 8
 SALIENCY_IMAGES, SMALL_AREA = 40, 0.03
 FOUND, BLIND = 5, 2
 """A map with a `concentration` of FOUND or more points at the object; one with less than BLIND does not."""
-Samples = dict[str, Any]
-"""AP in each draw: "AP", (1 + B, C), and "by_short_side", a list with one (1 + B, C) for each bin."""
+Samples = list[Tensor]
+"""AP of each class in each draw, float64 (1 + B, C): of all objects, then of those in each bin of the shorter side."""
 
 
 def data_metrics(splits: Splits) -> dict[str, Any]:
@@ -48,19 +48,13 @@ def data_metrics(splits: Splits) -> dict[str, Any]:
     for name in ("train", "val", "test"):
         part = getattr(splits, name)
         labels = [target["labels"] for target in all_targets(part)]
-        shown = torch.cat([torch.zeros(0, dtype=torch.int64), *(image.unique() for image in labels)])
         metrics[name] = {
             "images": len(part),
             "objects": sum(map(len, labels)),
-            "images_by_class": count_by_class(shown, part.classes),
-            "objects_by_class": count_by_class(torch.cat([shown[:0], *labels]), part.classes),
+            "images_by_class": count_by_class([image.unique() for image in labels], part.classes),
+            "objects_by_class": count_by_class(labels, part.classes),
         }
     return metrics
-
-
-def count_by_class(labels: Tensor, classes: Sequence[str]) -> dict[str, int]:
-    """How often each class occurs in labels (K,)."""
-    return {kind: int((labels == label).sum()) for label, kind in enumerate(classes, start=1)}
 
 
 def anchor_metrics(dataset: LabelledImages, model: DetectorConfig) -> dict[str, Any]:
@@ -98,23 +92,22 @@ def network_metrics(
     of some class is the mean over the others, so a bin with rare classes has a wide interval.
     """
     counts = image_counts(len(targets), draws)
-    AP = ap_samples(detections, targets, len(classes), counts)
+    all_samples = [ap_samples(detections, targets, len(classes), counts)]
     scaled, scaled_truth = (
         [{**image, "boxes": image["boxes"] * factor} for image, factor in zip(images, factors, strict=True)]
         for images in (detections, targets)
     )
-    bins, bin_samples = [], []
+    bins = []
     for sides in itertools.pairwise(edges):
         inside = [image["labels"][short_side_in(image["boxes"], sides)] for image in scaled_truth]
-        labels = torch.cat([torch.zeros(0, dtype=torch.int64), *inside])
         samples = ap_samples(scaled, scaled_truth, len(classes), counts, sides)
-        bin_samples.append(samples)
+        all_samples.append(samples)
         bins.append(
             {
                 "low": sides[0],
                 "high": sides[1] if sides[1] < math.inf else None,
-                "objects": len(labels),
-                "objects_by_class": count_by_class(labels, classes),
+                "objects": sum(map(len, inside)),
+                "objects_by_class": count_by_class(inside, classes),
                 "AP": with_interval(samples.nanmean(1)),
                 "AP_by_class": without_nan(dict(zip(classes, samples[0].tolist(), strict=True))),
             }
@@ -122,14 +115,14 @@ def network_metrics(
     metrics = {
         "images": len(targets),
         "objects": sum(len(target["labels"]) for target in targets),
-        "mAP": with_interval(AP.nanmean(1)),
-        "AP": {kind: with_interval(AP[:, index]) for index, kind in enumerate(classes)},
+        "mAP": with_interval(all_samples[0].nanmean(1)),
+        "AP": {kind: with_interval(AP) for kind, AP in zip(classes, all_samples[0].unbind(1), strict=True)},
         "by_short_side": bins,
         "precision_recall": {kind: _curve(detections, targets, label) for label, kind in enumerate(classes, start=1)},
         "misses": [asdict(miss) for miss in worst_misses(detections, targets, classes, MISTAKES)],
         "false_alarms": [asdict(alarm) for alarm in worst_false_alarms(detections, targets, classes, MISTAKES)],
     }
-    return metrics, {"AP": AP, "by_short_side": bin_samples}
+    return metrics, all_samples
 
 
 def _curve(detections: Sequence[Detections], targets: Sequence[Target], label: int) -> list[float] | None:
@@ -139,14 +132,10 @@ def _curve(detections: Sequence[Detections], targets: Sequence[Target], label: i
 
 
 def gain_metrics(better: Samples, base: Samples, classes: Sequence[str]) -> dict[str, Any]:
-    """AP of one network minus AP of another, both on the same draws of images, with the 95 % interval of the
-    difference."""
-    bins = zip(better["by_short_side"], base["by_short_side"], strict=True)
-    return {
-        "mAP": with_interval(better["AP"].nanmean(1) - base["AP"].nanmean(1)),
-        "AP": {kind: with_interval((better["AP"] - base["AP"])[:, index]) for index, kind in enumerate(classes)},
-        "by_short_side": [with_interval(AP.nanmean(1) - base_AP.nanmean(1)) for AP, base_AP in bins],
-    }
+    """AP of one network minus AP of another on the same draws of images, with the 95 % interval of the difference."""
+    mAP, *by_short_side = [with_interval(a.nanmean(1) - b.nanmean(1)) for a, b in zip(better, base, strict=True)]
+    AP = {kind: with_interval(gain) for kind, gain in zip(classes, (better[0] - base[0]).unbind(1), strict=True)}
+    return {"mAP": mAP, "AP": AP, "by_short_side": by_short_side}
 
 
 def size_factors(dataset: LabelledImages, model: DetectorConfig) -> list[float]:

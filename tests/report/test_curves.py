@@ -12,7 +12,7 @@ from fasterfpn.report.curves import TITLES, loss_figure, running_mean, validatio
 def test_a_run_of_any_length_gives_five_panels_from_zero(records):
     step = np.arange(1.0, records + 1)
     columns = {"step": step} | {name: 100 / step for name in TITLES}
-    figure = loss_figure({"run": columns}, (10, 4.6))
+    figure = loss_figure({"run": columns})
     assert [axis.get_title() for axis in figure.axes] == [
         TITLES[name] for name in ("total_loss", "rpn_cls_loss", "rpn_loc_loss", "roi_cls_loss", "roi_loc_loss")
     ]
@@ -25,7 +25,7 @@ def test_a_run_of_any_length_gives_five_panels_from_zero(records):
 def test_no_run_is_cut_off():
     step = np.arange(1.0, 61)
     low, high = ({"step": step} | {name: scale / step for name in TITLES} for scale in (1, 100))
-    for axis in loss_figure({"low": low, "high": high}, (10, 4.6)).axes:
+    for axis in loss_figure({"low": low, "high": high}).axes:
         assert axis.get_ylim()[1] > 100
     (axis,) = validation_figure({"low": [(5, 0.1), (10, None)], "high": [(5, 0.2), (10, 0.98)]}).axes
     assert axis.get_ylim()[0] == 0 and axis.get_ylim()[1] > 98
