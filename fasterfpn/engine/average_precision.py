@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fasterfpn.geometry import box_iou
 
-Method = Literal["area", "11-point"]
+Images = Sequence[Mapping[str, Tensor]]  # the detections or the ground truth of each image
 Sides = tuple[float, float]  # a range of shorter sides in pixels: low <= side < high
 EVERY_SIDE: Sides = (-math.inf, math.inf)
 ELEVEN_POINTS = torch.arange(11, dtype=torch.float64) / 10  # k / 10 rounded once, as recall is: comparing is exact
@@ -36,10 +36,10 @@ class Judged:
 
 
 def average_precision(
-    detections: Sequence[Mapping[str, Tensor]],
-    targets: Sequence[Mapping[str, Tensor]],
+    detections: Images,
+    targets: Images,
     iou_threshold: float = 0.5,
-    method: Method = "area",
+    method: Literal["area", "11-point"] = "area",
     *,
     labels: Iterable[int] | None = None,
     count_difficult: bool = False,
@@ -82,8 +82,8 @@ def average_precision(
 
 
 def precision_recall(
-    detections: Sequence[Mapping[str, Tensor]],
-    targets: Sequence[Mapping[str, Tensor]],
+    detections: Images,
+    targets: Images,
     label: int,
     iou_threshold: float = 0.5,
     *,
@@ -92,7 +92,7 @@ def precision_recall(
 ) -> tuple[Tensor, Tensor, int]:
     """Precision and recall, float64 (K,) each, after each judged detection of class `label`; and the number of boxes
     that must be found (recall is 0 without any). For the arguments, see `average_precision`."""
-    judged = judge_class(detections, targets, label, iou_threshold, count_difficult=count_difficult, sides=sides)
+    judged = judge_class(detections, targets, label, iou_threshold, count_difficult, sides)
     true_positives = judged.true.cumsum(0).double()
     precision = true_positives / torch.arange(1, len(judged.true) + 1)
     positives = int(judged.positives.sum())
@@ -100,13 +100,7 @@ def precision_recall(
 
 
 def judge_class(
-    detections: Sequence[Mapping[str, Tensor]],
-    targets: Sequence[Mapping[str, Tensor]],
-    label: int,
-    iou_threshold: float = 0.5,
-    *,
-    count_difficult: bool = False,
-    sides: Sides = EVERY_SIDE,
+    detections: Images, targets: Images, label: int, iou_threshold: float, count_difficult: bool, sides: Sides
 ) -> Judged:
     """Judge every detection of class `label` in N images. For the arguments, see `average_precision`."""
     scores, outcomes, images = [torch.zeros(0)], [torch.zeros(0, dtype=torch.int64)], []

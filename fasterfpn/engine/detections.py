@@ -1,7 +1,6 @@
 """Saves the detections on N images in one safetensors file, and reads them back.
 
-The file has all D detections, image after image: boxes (D, 4), labels (D,), scores (D,); and counts (N,), how many each
-image has.
+The file has the D detections of all images in a row: boxes (D, 4), labels (D,), scores (D,); and their counts (N,).
 """
 
 from __future__ import annotations

@@ -14,12 +14,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from fasterfpn.engine.average_precision import average_precision
-
-Images = list[Tensor]
-Boxes = list[dict[str, Tensor]]
+from fasterfpn.types import Detections, Target
 
 
-def same_size_batches(dataset: Any, batch_size: int) -> Iterator[tuple[Images, Boxes]]:
+def same_size_batches(dataset: Any, batch_size: int) -> Iterator[tuple[list[Tensor], list[Target]]]:
     """Batches of at most `batch_size` consecutive images, all of one size, so that none is padded."""
     images, targets = [], []
     for index in range(len(dataset)):
@@ -34,7 +32,9 @@ def same_size_batches(dataset: Any, batch_size: int) -> Iterator[tuple[Images, B
 
 
 @torch.no_grad()
-def detect_all(detector: nn.Module, dataset: Any, batch_size: int = 4, progress: bool = True) -> tuple[Boxes, Boxes]:
+def detect_all(
+    detector: nn.Module, dataset: Any, batch_size: int = 4, progress: bool = True
+) -> tuple[list[Detections], list[Target]]:
     """Detect on every image of `dataset`, on the detector's device: `(detections, targets)`.
 
     `dataset[i]` is an image (3, H, W) and its target. The detector's mode (training or not) is the same afterwards.
@@ -56,10 +56,7 @@ def detect_all(detector: nn.Module, dataset: Any, batch_size: int = 4, progress:
 
 
 def summary(
-    detections: Sequence[Mapping[str, Tensor]],
-    targets: Sequence[Mapping[str, Tensor]],
-    classes: Sequence[str],
-    iou_threshold: float = 0.5,
+    detections: Sequence[Detections], targets: Sequence[Target], classes: Sequence[str], iou_threshold: float = 0.5
 ) -> dict[str, Any]:
     """The metrics of `evaluate --json`; label k is `classes[k - 1]`. A class without ground truth has AP NaN.
 

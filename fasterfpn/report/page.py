@@ -9,53 +9,40 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 from PIL import Image
 
 
-@dataclass(frozen=True)
-class Block:
-    """A table, a chart or a group of pictures, with a caption and a label such as "Figure 10"."""
-
-    label: str
-    caption: str
-    rows: Sequence[Sequence[str]] = ()
-    """Of a table; the first row is the heading."""
-    chart: str = ""
-    """The chart's `data:` address."""
-    pictures: Sequence[tuple[str, str]] = ()
-    """The `data:` address of each picture and the text under it."""
-    cell: str = ""
-    """The least width of a picture, in CSS; a row holds as many pictures as fit."""
-
-
 @dataclass
 class Section:
-    """A heading and its blocks. A section without blocks is not shown."""
+    """A heading and its blocks, each with a caption and a label such as "Figure 10". Without blocks it is not shown."""
 
     heading: str
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    """The fields that page.html shows."""
 
     def table(self, rows: Sequence[Sequence[str]], label: str, caption: str) -> None:
         """Add a table; a heading without rows is left out."""
         if len(rows) > 1:
-            self.blocks.append(Block(label, caption, rows=rows))
+            self.blocks.append({"label": label, "caption": caption, "rows": rows})
 
     def chart(self, figure: Figure, label: str, caption: str) -> None:
         """Add a chart, as SVG whose letters are outlines."""
         buffer = BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-        self.blocks.append(Block(label, caption, chart=_address(buffer, "image/svg+xml")))
+        self.blocks.append({"label": label, "caption": caption, "chart": _address(buffer, "image/svg+xml")})
 
     def pictures(
         self, pictures: Sequence[tuple[Image.Image, str]], label: str, caption: str, cell: str = "11rem"
     ) -> None:
-        """Add pictures with a line of text under each; an empty group is left out."""
+        """Add pictures with a line of text under each; an empty group is left out. A row holds as many pictures as fit
+        with a width of `cell` (CSS) or more."""
         if pictures:
             sources = [(_jpeg(picture), text) for picture, text in pictures]
-            self.blocks.append(Block(label, caption, pictures=sources, cell=cell))
+            self.blocks.append({"label": label, "caption": caption, "pictures": sources, "cell": cell})
 
 
 def page_html(title: str, notes: Sequence[str], sections: Sequence[Section], labelled: bool) -> str:

@@ -97,8 +97,8 @@ def _data(content: Numbers, train: LabelledImages, config: DetectorConfig) -> Se
         if name == same[0]:  # one chart for all networks with the same anchors
             reach = " and ".join(f"{count} at IoU {limit}" for limit, count in anchors["any"].items())
             text = (
-                f"How many training objects each anchor shape (area, height:width) can match; {', '.join(same)} "
-                f"network. Some shape matches {reach}, of {anchors['objects']} objects."
+                f"How many of {anchors['objects']} training objects each anchor shape (area, height:width) can match; "
+                f"at least one shape matches {reach} ({', '.join(same)})."
             )
             section.chart(charts.anchor_matches(anchors), "Figure 8", text)
     return section
@@ -147,10 +147,10 @@ def _mistakes(test: LabelledImages, networks: Numbers) -> Section:
     section = Section("Mistakes")
     for name, network in networks.items():
         text = (
-            f"Objects (yellow) that the {name} network misses or finds with the lowest scores. The number is the score "
-            "of the best detection that finds the object, 0.00 for none; the words say what the network reports there."
+            f"Objects (yellow) that the network misses or finds with the lowest scores ({name}). The number is the "
+            "score of the best detection that finds the object, 0.00 for none; then, what the network reports there."
         )
         section.pictures(pictures.mistakes(test, network["misses"], pictures.TRUTH), BEYOND, text, cell="9rem")
-        text = f"Wrong detections (green) of the {name} network with the highest scores, and what is annotated there."
+        text = f"Wrong detections (green) with the highest scores, and what is annotated there ({name})."
         section.pictures(pictures.mistakes(test, network["false_alarms"], GREEN), BEYOND, text, cell="9rem")
     return section

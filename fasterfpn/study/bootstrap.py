@@ -15,7 +15,7 @@ from torch import Tensor
 from fasterfpn.engine.average_precision import EVERY_SIDE, Judged, Sides, envelope, judge_class
 from fasterfpn.types import Detections, Target
 
-DRAWS = 1000
+DRAWS, IOU = 1000, 0.5
 CHUNK = 50  # draws computed at once, in (CHUNK, K) tensors; this bounds the memory
 
 
@@ -53,7 +53,7 @@ def ap_samples(
     """
     samples = []
     for label in range(1, classes + 1):
-        judged = judge_class(detections, targets, label, count_difficult=True, sides=sides)
+        judged = judge_class(detections, targets, label, IOU, True, sides)
         samples.append(class_samples(judged, counts))
     return torch.stack(samples, dim=1)
 

@@ -205,8 +205,10 @@ def saliency_by_class(metrics: Sequence[Mapping[str, Any]]) -> dict[str, dict[st
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for entry in metrics:
         groups.setdefault(entry["class"], []).append(entry)
+    if metrics:
+        groups["all"] = list(metrics)
     summary = {}
-    for kind, group in (groups | {"all": list(metrics)} if metrics else {}).items():
+    for kind, group in groups.items():
         trained, random = (
             [0.0 if math.isnan(one[key]) else one[key] for one in group] for key in ("trained", "random")
         )
