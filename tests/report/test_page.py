@@ -1,4 +1,4 @@
-"""A page holds all that it shows: no script, nothing from elsewhere, all text escaped."""
+"""A page is one file: no script, nothing loaded from elsewhere, all text escaped."""
 
 from html.parser import HTMLParser
 

@@ -1,4 +1,4 @@
-"""Every number of the report's tables stands in its own row and column: each is another one here."""
+"""The report's tables: every number is in the right row and column; all numbers here are different."""
 
 from fasterfpn.report import tables
 
@@ -72,7 +72,7 @@ def test_networks():
     ]
 
 
-def test_one_seed_beside_no_paper_needs_no_column_for_either():
+def test_one_seed_without_the_paper_needs_no_column_for_either():
     assert tables.networks(ONE)[:2] == [
         ["network", "mAP (%)", "95 % interval", "s/image", "parameters (M)", "training (min)"],
         ["multiscale", "20.4", "[20.5, 20.6]", "0.020", "20.00", "20.0"],
