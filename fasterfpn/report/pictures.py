@@ -47,16 +47,10 @@ def examples(dataset: LabelledImages, labels: Sequence[Tensor]) -> Captioned:
 def flips(dataset: LabelledImages, index: int) -> Captioned:
     """An image and its three flips, with their boxes."""
     image, target = dataset[index]
-    pictures = []
-    for text, across, down in (
-        ("as it is", False, False),
-        ("horizontal flip", True, False),
-        ("vertical flip", False, True),
-        ("both", True, True),
-    ):
-        flipped, boxes = flip(image, target["boxes"], across, down)
-        pictures.append((outlined(*scaled(flipped, boxes), TRUTH), text))
-    return pictures
+    kinds = {"as it is": (False, False), "horizontal flip": (True, False), "vertical flip": (False, True)}
+    kinds["both"] = (True, True)
+    flipped = {text: flip(image, target["boxes"], across, down) for text, (across, down) in kinds.items()}
+    return [(outlined(*scaled(picture, boxes), TRUTH), text) for text, (picture, boxes) in flipped.items()]
 
 
 def anchors(dataset: LabelledImages, index: int, model: DetectorConfig) -> Captioned:

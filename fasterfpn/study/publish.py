@@ -96,7 +96,7 @@ def publish(
     numbers, and `paper` holds the paper's own results, shown next to those of the runs.
     Raises `OutputError` where a file cannot be written.
     """
-    classes, targets = splits.test.classes, all_targets(splits.test)
+    classes = splits.test.classes
     spelling = spelled_otherwise(classes)
     for sentence in spelling:
         print(sentence, flush=True)
@@ -118,18 +118,9 @@ def publish(
     }
     samples: dict[str, dict[str, metrics.Samples]] = {}
     for run in runs:
-        factors = metrics.size_factors(splits.test, run.detector.config)
-        results, drawn = metrics.network_metrics(run.detections, targets, factors, classes, edges, draws)
-        losses, validations = run.folder.losses(), run.folder.validations()
+        results, drawn = run_results(run, splits.test, edges, draws)
         saliency = metrics.saliency_metrics(run.detector, splits.test, run.seed) if len(runs) > 1 else []
-        results |= asdict(run.speed) | {
-            "parameters": sum(weight.numel() for weight in run.detector.parameters()),
-            "training": run.training,
-            "losses": {name: losses[name] for name in ("step", *LOSSES)},
-            "validation": [(int(step), mAP) for step, mAP in zip(validations["step"], validations["mAP_area"])],
-            "saliency": saliency,
-            "saliency_by_class": metrics.saliency_by_class(saliency),
-        }
+        results |= {"saliency": saliency, "saliency_by_class": metrics.saliency_by_class(saliency)}
         content["seeds"].setdefault(str(run.seed), {"networks": {}, "gains": {}})["networks"][run.network] = results
         samples.setdefault(str(run.seed), {})[run.network] = drawn
     for seed, by_network in samples.items():
@@ -146,6 +137,22 @@ def publish(
     write_json(folder.report_figures, content)
     write_text(folder.report_page, page)
     return content
+
+
+def run_results(
+    run: Run, test: LabelledImages, edges: Sequence[float], draws: int
+) -> tuple[dict[str, Any], metrics.Samples]:
+    """How one network was trained, its size and speed, its results on the test part; and the samples of the results."""
+    factors = metrics.size_factors(test, run.detector.config)
+    results, samples = metrics.network_metrics(run.detections, all_targets(test), factors, test.classes, edges, draws)
+    losses, validations = run.folder.losses(), run.folder.validations()
+    results |= asdict(run.speed) | {
+        "parameters": sum(weight.numel() for weight in run.detector.parameters()),
+        "training": run.training,
+        "losses": {name: losses[name] for name in ("step", *LOSSES)},
+        "validation": [(int(step), mAP) for step, mAP in zip(validations["step"], validations["mAP_area"])],
+    }
+    return results, samples
 
 
 def shown_detections(dataset: LabelledImages, by_network: Mapping[str, Sequence[Detections]]) -> dict[str, Any]:
