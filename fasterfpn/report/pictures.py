@@ -137,7 +137,7 @@ def scaled(image: Tensor, boxes: Tensor) -> tuple[Image.Image, Tensor]:
     return picture.resize([max(1, round(side * factor)) for side in picture.size]), boxes * factor
 
 
-def outlined(picture: Image.Image, boxes: Tensor, colour: object, line: int = 2) -> Image.Image:
+def outlined(picture: Image.Image, boxes: Tensor, colour: object, line: int = 3) -> Image.Image:
     """Draw boxes (N, 4) on the picture, each line just outside its box, and return the picture."""
     canvas = ImageDraw.Draw(picture)
     for x1, y1, x2, y2 in boxes.round().int().tolist():

@@ -88,7 +88,7 @@ def _data(content: Numbers, train: LabelledImages, config: DetectorConfig) -> Se
     section.pictures(pictures.examples(train, labels), "Figure 1", "A training image of each class.")
     section.chart(charts.class_counts(content["data"]), "Figure 2", "How many images of each part show each class.")
     example = max(range(len(labels)), key=lambda index: min(len(labels[index]), 3))
-    text = "Augmentation: each time an image is used in training, it is one of these four."
+    text = "Augmentation: each time an image is used in training, it appears in one of these four ways."
     section.pictures(pictures.flips(train, example), "Figure 3", text)
     text = "The shapes of the anchors, drawn around the centre of an image; one colour for each area."
     section.pictures(pictures.anchors(train, example, config), "Figure 8", text, cell="26rem")
