@@ -22,7 +22,7 @@ from fasterfpn.data.formats.boxes import FittedBoxes, fit_boxes
 from fasterfpn.data.formats.parts import Parts, read_folder
 from fasterfpn.data.formats.record import Reading, ReadOptions, Record
 from fasterfpn.data.images import read_header
-from fasterfpn.data.refusals import map_or_refuse
+from fasterfpn.data.refusals import attempt, counted, refuse
 from fasterfpn.errors import InputError
 
 
@@ -94,15 +94,18 @@ def open_data(
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder that holds the images and their labels")
     reading = read_folder(folder, ReadOptions(with_defect_free))
-    known = _classes(reading, classes, folder)
     images = [record.image for record in reading.records]
-    headers = dict(zip(images, map_or_refuse(read_header, images), strict=True))
-    fitted = fit_boxes(reading.records, headers, folder)
+    read, unreadable = attempt(lambda image: (image, read_header(image)), images)
+    headers = dict(read)
+    readable = [record for record in reading.records if record.image in headers]
+    fits, unfit = attempt(lambda records: fit_boxes(records, headers, folder), [readable])
+    refuse([*reading.refusals, *unreadable, *unfit])
+    fitted, known = fits[0], _classes(reading, classes, folder)
     copies = equal_files(record.image for records in reading.parts.values() for record in records)
     shares = {"test": test_fraction, "val": validation_fraction}
     drawn = {part: share for part, share in shares.items() if part not in reading.parts}
     parts = _draw_missing(reading.parts, drawn, split_seed, folder, copies)
-    shared = check_copies(parts, copies, folder, allow_copies)
+    shared = check_copies(parts, copies, folder, allow_copies, reading.parts)
     samples = {image: _sample(image, fitted, known, headers[image].size) for image in images}
     datasets = {
         part: DetectionDataset([samples[record.image] for record in parts[part]], known, part)
@@ -115,7 +118,7 @@ def open_data(
         **datasets,
         problems=(*reading.problems, *fitted.problems),
         summary=(
-            f"{folder}: {len(images)} images, {len(known)} classes; {sizes}",
+            f"{folder}: {counted(len(images), 'image')}, {counted(len(known), 'class')}; {sizes}",
             _count_line(reading.records, fitted),
             *reading.notes,
             *fitted.notes,
@@ -151,6 +154,13 @@ def _draw_missing(
             f"{folder}: no image is left to train on, of {len(pool)}; add images, "
             "or lower validation_fraction and test_fraction"
         )
+    for part, share in shares.items():
+        if share and part not in part_of.values():
+            different = len(pool) - sum(len(group) - 1 for group in copies)
+            raise InputError(
+                f"{folder}: copies of an image stay in one part, and its {counted(different, 'different image')} left "
+                f"none for the {part} part; add images{', or try another split_seed' if different > 2 else ''}"
+            )
     return parts | {part: [record for record in pool if part_of[record.image] == part] for part in ("train", *shares)}
 
 
@@ -179,7 +189,8 @@ def _classes(reading: Reading, classes: Sequence[str] | None, folder: Path) -> t
         names = {item.name for record in reading.records for item in record.objects}
         classes = reading.classes or sorted(names)
         if not classes:
-            raise InputError(f"{folder}: its label files have no object; nothing to learn from")
+            files = counted(sum(record.labels is not None for record in reading.records), "label file")
+            raise InputError(f"{folder}: no object in its {files}, nothing to learn from; draw boxes and save again")
         alike = defaultdict(list)
         for name in classes:
             seen = "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) != "Cf")
@@ -220,7 +231,8 @@ def _check_objects(datasets: Mapping[str, DetectionDataset], expected: Sequence[
     missing = [name for label, name in enumerate(train.classes, start=1) if label not in labels["train"]]
     if len(train) and (expected or not labels["train"]) and missing:
         raise InputError(
-            f"{folder}: the training part of {len(train)} images has no {', '.join(missing)}; add images of it"
+            f"{folder}: the training part of {counted(len(train), 'image')} has no object of {', '.join(missing)}; "
+            "label them in its images, or move labelled images into it"
         )
     if len(train) and missing:
         notes.append(f"{folder}: no object of {', '.join(missing)} in the training part: it cannot be learnt")
@@ -234,9 +246,10 @@ def _count_line(records: Sequence[Record], fitted: FittedBoxes) -> str:
     """Return the line of the summary that counts boxes and images without objects."""
     counts = fitted.counts
     degenerate, outside = counts["degenerate"], counts["outside"]
-    empty = sum(not objects for objects in fitted.objects.values())
+    empty = counted(sum(not objects for objects in fitted.objects.values()), "image")
+    bare = sum(record.labels is None for record in records)
     return (
-        f"{counts['boxes']} boxes: {degenerate + outside} dropped ({degenerate} zero-size or inverted, "
+        f"{counted(counts['boxes'], 'box')}: {degenerate + outside} dropped ({degenerate} zero-size or inverted, "
         f"{outside} outside the image), {counts['clipped']} clipped, {counts['lines']} one pixel wide or high; "
-        f"{empty} images without objects ({sum(record.labels is None for record in records)} without annotation)"
+        f"{empty} without objects ({bare} without annotation)"
     )

@@ -41,7 +41,7 @@ def format_of(trees: Sequence[Tree], whole: Tree) -> Format:
     for candidate in FORMATS:
         if any(map(candidate.recognises, trees)):
             return candidate
-    guesses = filter(None, map(likely_format, (*trees, whole)))
-    likely = next(guesses, "its images have no label files, nothing to learn from")
+    likely = next(filter(None, map(likely_format, (*trees, whole))), "")
+    found = f"has {likely}" if likely else "its images have no label files, nothing to learn from"
     looked = "; ".join(candidate.LOOKS_FOR for candidate in FORMATS)
-    raise InputError(f"{folder}: {likely}. Formats that are read: {looked}")
+    raise InputError(f"{folder}: {found}. Formats that are read: {looked}")

@@ -2,7 +2,8 @@
 
 A box is (x1, y1, x2, y2) in continuous pixels; H, W height and width of the image as shown. A label file may have been
 made for the image before its EXIF orientation was applied, or for a larger or smaller version of it, or give fractions
-of width and height. That is undone where every file of the set agrees, and refused where they do not.
+of width and height, or exchange the two sides in its size alone. That is undone where every file of the set agrees,
+and refused where they do not.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from fasterfpn.data.formats.record import Box, LabelledObject, Labels, Record
 from fasterfpn.data.images import Header
+from fasterfpn.data.refusals import counted
 from fasterfpn.errors import InputError
 
 SLIVER = 0.01  # pixels: less than this inside the image is nothing, and float32 may round it to zero width
@@ -27,6 +29,7 @@ class Frame(Enum):
 
     SHOWN = "the image as shown"
     STORED = "the image before its EXIF orientation is applied"
+    SWAPPED = "the image with width and height exchanged"
     SCALED = "the image at another size"
     FRACTIONS = "fractions of width and height"
     OTHER = "another picture"
@@ -46,7 +49,7 @@ def fit_boxes(records: Sequence[Record], headers: Mapping[Path, Header], folder:
     """Boxes in pixels of their images as shown, clipped to them.
 
     Raises InputError where label files are made for other pictures than their images and not all of them in the same
-    way, and where most boxes reach far beyond their images.
+    way, where most boxes reach far beyond their images, and where most have no area.
     """
     labelled = [record for record in records if record.objects]
     note, convert = _common_frame(labelled, headers, folder)
@@ -60,10 +63,16 @@ def fit_boxes(records: Sequence[Record], headers: Mapping[Path, Header], folder:
         fitted.problems.extend(problems)
         fitted.counts.update(counts)
         beyond += [record.labels.path for item in objects if _reach(item.box, header.size) > FAR]
+    boxes = counted(fitted.counts["boxes"], "box")
     if 2 * len(beyond) > fitted.counts["boxes"]:
         raise InputError(
-            f"{folder}: {len(beyond)} of {fitted.counts['boxes']} boxes reach far beyond their images, as if they were "
-            f"made for others (the first in {beyond[0]}); give the images that were labelled"
+            f"{folder}: {len(beyond)} of {boxes} reach far beyond their images, as if they were made for others (the "
+            f"first in {beyond[0]}); give the images that were labelled"
+        )
+    if 2 * fitted.counts["degenerate"] > fitted.counts["boxes"]:
+        raise InputError(
+            f"{folder}: {fitted.counts['degenerate']} of {boxes} are zero-size or inverted, as if the numbers were in "
+            f"another order or meant x, y, width, height ({fitted.problems[0]}); write left, top, right, bottom"
         )
     return fitted
 
@@ -118,6 +127,13 @@ def _common_frame(records: Sequence[Record], headers: Mapping[Path, Header], fol
             "their sides exchanged): boxes turned with the images",
             lambda item, labels, header: replace(item, box=upright(item.box, header)),
         )
+    oblong = [record for record in records if headers[record.image].size != headers[record.image].size[::-1]]
+    if {frames[record.image] for record in oblong} == {Frame.SWAPPED} and _fit_as_shown_alone(oblong, headers):
+        return (
+            f"{count} exchange width and height in the size of their image, and the boxes fit the images as shown "
+            "alone: boxes kept as they are",
+            lambda item, labels, header: item,
+        )
     wrong = [record for record in records if frames[record.image] is not Frame.SHOWN]
     lines = [_disagreement(record, frames[record.image], headers[record.image]) for record in wrong[:LISTED]]
     if len(wrong) > 1:
@@ -125,6 +141,15 @@ def _common_frame(records: Sequence[Record], headers: Mapping[Path, Header], fol
         head = f"{folder}: {len(wrong)} of {len(records)} label files are not for their images as shown{which}:"
         lines = ["\n  ".join([head, *lines])]
     raise InputError(lines[0])
+
+
+def _fit_as_shown_alone(records: Sequence[Record], headers: Mapping[Path, Header]) -> bool:
+    """Whether all boxes are inside their images, up to a pixel, and one is far outside with the sides exchanged."""
+    boxes = [(item.box, headers[record.image].size) for record in records for item in record.objects]
+    inside = all(
+        min(x1, y1) >= -1 and x2 <= width + 1 and y2 <= height + 1 for (x1, y1, x2, y2), (height, width) in boxes
+    )
+    return inside and any(_reach(box, size[::-1]) > FAR for box, size in boxes)
 
 
 def _frame(labels: Labels, header: Header) -> Frame:
@@ -136,6 +161,8 @@ def _frame(labels: Labels, header: Header) -> Frame:
         return Frame.SHOWN
     if labels.size == header.stored:
         return Frame.STORED
+    if labels.size == header.size[::-1]:
+        return Frame.SWAPPED
     (height, width), (labelled_height, labelled_width) = header.size, labels.size
     # Proportions are equal up to the rounding of one side to whole pixels.
     excess = abs(height * labelled_width - width * labelled_height)

@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from fasterfpn.data.formats import format_of
-from fasterfpn.data.formats.lists import Names, read_list
+from fasterfpn.data.formats.names import ImageNames, read_list
 from fasterfpn.data.formats.record import Reading, ReadOptions, Record
 from fasterfpn.data.images import is_image
-from fasterfpn.data.refusals import examples
+from fasterfpn.data.refusals import counted, examples
 from fasterfpn.data.tree import Tree, by_suffix, walk
 from fasterfpn.errors import InputError
 
@@ -45,10 +45,12 @@ def read_folder(folder: Path, options: ReadOptions) -> Reading:
 
     Parts are subfolders (`train/` and `valid/` or `test/`), each of which is read alone; or lists in `ImageSets/Main/`,
     `ImageSets/` or the folder itself; or folders further down (`images/test/`). Without a training part, every image
-    of no other part is for training. Raises InputError as the format's `read`, as `read_list`, and for a test part
-    that cannot be followed.
+    of no other part is for training. Where the format's `read` leaves `refusals`, those of all parts, parts and notes
+    are missing. Raises InputError as `read` and `read_list`, for several VOC data sets, and for a test part that cannot
+    be followed.
     """
-    tree = walk(_voc_root(folder))
+    everything = walk(folder)
+    tree = _voc_data_set(everything)
     subfolders = _part_folders(tree)
     if "train" in subfolders and len(subfolders) > 1:
         trees = {part: tree.below(path) for part, path in subfolders.items()}
@@ -56,24 +58,41 @@ def read_folder(folder: Path, options: ReadOptions) -> Reading:
         readings = {part: reader.read(trees[part], options, tree) for part in trees}
         parts = {part: list(reading.records) for part, reading in readings.items()}
         records = [record for items in parts.values() for record in items]
-        reading, lists = replace(readings["train"], records=records), []
+        refusals = tuple(line for reading in readings.values() for line in reading.refusals)
+        reading, lists = replace(readings["train"], records=records, refusals=refusals), []
     else:
         reading = format_of([tree], tree).read(tree, options, tree)
-        parts, lists = _named_parts(tree, reading.records)
-    notes = [*_unused(tree, reading.records, parts, lists), *_remarks(reading.records, folder)]
+        parts, lists = ({}, []) if reading.refusals else _named_parts(tree, reading.records)
+    if reading.refusals:
+        return reading
+    looks = _unused(tree, reading.records, parts, lists)
+    used = {path for record in reading.records for path in (record.image, record.labels and record.labels.path)}
+    rest = sorted(set(everything.files) - used - set(lists))
+    unread = [f"{folder}: files that are not read: {by_suffix(rest, folder)}"] if rest else []
     parts = {part: parts[part] for part in ("train", "val", "test") if part in parts}
-    return replace(reading, parts=parts, notes=tuple(notes), problems=tree.problems)
+    notes = (*looks, *unread, *_remarks(reading.records, folder))
+    return replace(reading, parts=parts, notes=notes, problems=everything.problems)
 
 
-def _voc_root(folder: Path) -> Path:
-    """The folder of a VOC data set below folders that hold nothing else (VOCdevkit/VOC2007/); `folder` without one."""
-    inner = folder
-    while not (inner / "JPEGImages").is_dir():
-        names = [path for path in inner.iterdir() if not path.name.startswith(".")] if inner.is_dir() else []
-        if len(names) != 1 or not names[0].is_dir() or names[0].is_symlink():
-            return folder
-        inner = names[0]
-    return inner if (inner / "Annotations").is_dir() else folder
+def _voc_data_set(tree: Tree) -> Tree:
+    """The part of the tree below its only VOC data set (VOCdevkit/VOC2007/), where all that can be used is in there.
+
+    Else the tree itself. Raises InputError for several VOC data sets that are not parts of one.
+    """
+    above = {folder.parent for path in tree.files for folder in path.parents if folder.name == "JPEGImages"}
+    roots = [root for root in sorted(above) if tree.root in root.parents and (root / "Annotations").is_dir()]
+    names = [root.relative_to(tree.root) for root in roots]
+    parts = any(part_named(part) for name in names for part in name.parts)
+    if tree.root in above or not roots or (parts and len(roots) > 1):
+        return tree
+    if len(roots) > 1:
+        raise InputError(
+            f"{tree.root}: holds {len(roots)} VOC data sets, {examples(names)}; give one of them, or join their "
+            "JPEGImages/, Annotations/ and ImageSets/Main/"
+        )
+    outside = [path for path in tree.files if roots[0] not in path.parents]
+    used = any(is_image(p) or p.suffix.lower() == ".xml" or part_named(p.stem) for p in outside)
+    return tree if used or any(LIKE_A_TEST.search(p.stem) for p in outside) else tree.below(roots[0])
 
 
 def _part_folders(tree: Tree) -> dict[str, Path]:
@@ -107,13 +126,14 @@ def _named_parts(tree: Tree, records: Sequence[Record]) -> tuple[Parts, list[Pat
 
 
 def _listed_parts(tree: Tree, records: Sequence[Record]) -> tuple[Parts, list[Path]]:
-    names, parts, sources = Names(records), {}, {}
+    by_image = {record.image: record for record in records}
+    names, parts, sources = ImageNames(by_image), {}, {}
     lists = []
     for place in LIST_PLACES:
         for path, part in _part_files(tree, records, LIST_SUFFIXES):
             if path.parent.relative_to(tree.root).as_posix().lower() != place:
                 continue
-            listed = read_list(path, names)
+            listed = [by_image[image] for image in read_list(path, names)]
             if part in parts and {item.image for item in listed} != {item.image for item in parts[part]}:
                 raise InputError(
                     f"{path}: names the {part} part, as {sources[part]} does with other images; remove one"
@@ -133,10 +153,13 @@ def _part_files(tree: Tree, records: Iterable[Record], suffixes: tuple[str, ...]
 
 
 def _unused(tree: Tree, records: Sequence[Record], parts: Parts, lists: Sequence[Path]) -> list[str]:
-    """Notes on images in no part, on what looks like a part, and on every other file that was not read."""
+    """Notes on images in no part, and on what looks like a part. Raises InputError for the only test part."""
     used = {record.image for items in parts.values() for record in items}
     idle = [record.key for record in records if record.image not in used]
-    notes = [f"{tree.root}: {len(idle)} images are in no named part and stay unused ({examples(idle)})"] if idle else []
+    notes = []
+    if idle:
+        are = "is in no named part and stays" if len(idle) == 1 else "are in no named part and stay"
+        notes.append(f"{tree.root}: {counted(len(idle), 'image')} {are} unused ({examples(idle)})")
     looks = [item for item in _part_files(tree, records, LIST_SUFFIXES + OTHER_LISTS) if item[0] not in lists]
     looks += _unused_folders(tree, parts)
     classes = {item.name for record in records for item in record.objects}
@@ -151,10 +174,6 @@ def _unused(tree: Tree, records: Sequence[Record], parts: Parts, lists: Sequence
                 f"in {tree.root / 'ImageSets' / 'Main' / 'test.txt'}, one a line, or rename it"
             )
         notes.append(f"{path}: looks like the {part} part and is not used")
-    labels = {record.labels.path for record in records if record.labels}
-    rest = set(tree.files) - labels - {record.image for record in records} - set(lists)
-    if rest:
-        notes.append(f"{tree.root}: files that are not read: {by_suffix(sorted(rest), tree.root)}")
     return notes
 
 
@@ -176,4 +195,5 @@ def _remarks(records: Sequence[Record], folder: Path) -> list[str]:
     for record in records:
         for remark in record.labels.remarks if record.labels else ():
             paths[remark].append(record.labels.path.relative_to(folder))
-    return [f"{folder}: {len(which)} label files {remark} ({examples(which)})" for remark, which in paths.items()]
+    counts = {remark: counted(len(which), "label file") for remark, which in paths.items()}
+    return [f"{folder}: {counts[remark]} {remark} ({examples(which)})" for remark, which in paths.items()]

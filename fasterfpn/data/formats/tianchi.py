@@ -13,7 +13,7 @@ from pathlib import Path
 from fasterfpn.data.formats.labelme import read_labelme
 from fasterfpn.data.formats.record import Labels, Reading, ReadOptions, Record
 from fasterfpn.data.images import is_image
-from fasterfpn.data.refusals import map_or_refuse, refuse
+from fasterfpn.data.refusals import attempt
 from fasterfpn.data.tree import Tree
 from fasterfpn.errors import InputError
 
@@ -54,8 +54,8 @@ def read(tree: Tree, options: ReadOptions, whole: Tree) -> Reading:
     An image belongs to the JSON of its own stem: `imagePath` has two blanks where the file name has a comma. A stratum
     is a folder: an image's kind of defect, or several.
 
-    Raises InputError for no images at all, and one that lists every image without JSON, JSON without image or with
-    two, and file that `read_labelme` refuses.
+    Images without JSON, JSON without image or with two, and files that `read_labelme` refuses are `refusals`. Raises
+    InputError for no images at all.
     """
     root = data_set_root(tree) or tree.root
     files = [path for part in (ONE_KIND, SEVERAL_KINDS) for path in tree.below(root / part).files]
@@ -71,18 +71,19 @@ def read(tree: Tree, options: ReadOptions, whole: Tree) -> Reading:
             refusals.append(f"{images[stem]}: has no JSON beside it; add it, or move the image to {NO_DEFECT}")
         else:
             refusals.append(f"{texts[stem]}: its image is missing, {stem.name}.jpg beside it")
-    refuse(refusals)
-    stems = sorted(images)
-    labels = dict(zip(stems, map_or_refuse(_read_english, [texts[stem] for stem in stems]), strict=True))
+    found, unreadable = attempt(_read_english, [texts[stem] for stem in sorted(texts)])
+    labels, stems = {label.path: label for label in found}, sorted(images)
     if options.with_defect_free:
         clean = {path.with_suffix(""): path for path in tree.below(root / NO_DEFECT).files if is_image(path)}
         images |= clean
         stems += sorted(clean)
     if not images:
         raise InputError(f"{root}: holds no images in {ONE_KIND} or {SEVERAL_KINDS}; check the path")
-    keys = {stem: stem.relative_to(root).as_posix() for stem in stems}
-    records = [Record(keys[stem], images[stem], labels.get(stem), keys[stem].rpartition("/")[0]) for stem in stems]
-    return Reading(records, tuple(CHINESE_NAMES))
+    records = []
+    for stem in stems:
+        key = stem.relative_to(root)
+        records.append(Record(key.as_posix(), images[stem], labels.get(texts.get(stem)), key.parent.as_posix()))
+    return Reading(records, tuple(CHINESE_NAMES), refusals=(*refusals, *unreadable))
 
 
 def _read_english(path: Path) -> Labels:

@@ -74,6 +74,31 @@ def test_where_one_file_is_for_another_picture_reading_stops(make, tmp_path, siz
     assert len(boxes_of(tmp_path)[0]) == 3
 
 
+def test_a_size_with_its_sides_exchanged_is_ignored_where_the_boxes_show_it(make, tmp_path):
+    write(make, tmp_path, "a", [("dent", (22, 3, 30, 9))], (30, 20))
+    write(make, tmp_path, "b", [("dent", (2, 3, 8, 9))], (30, 20))
+    write(make, tmp_path, "square", [("dent", (2, 3, 8, 9))], (20, 20), shape=(20, 20))
+    boxes, report = boxes_of(tmp_path)
+    assert boxes == [[[21, 2, 30, 9]], [[1, 2, 8, 9]], [[1, 2, 8, 9]]]
+    assert "exchange width and height in the size of their image" in report
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "size"),
+    [
+        ((2, 3, 8, 9), (2, 3, 8, 9), (30, 20)),  # fit both
+        ((22, 3, 30, 9), (3, 22, 9, 30), (30, 20)),  # one fits each
+        ((2, 3, 21, 9), (2, 3, 8, 9), (30, 20)),  # no more than a slip of the mouse
+        ((22, 3, 30, 9), (2, 3, 8, 9), (20, 30)),  # the second file has the right size
+    ],
+)
+def test_a_size_with_its_sides_exchanged_stops_where_the_boxes_do_not_show_it(make, tmp_path, first, second, size):
+    write(make, tmp_path, "a", [("dent", first)], (30, 20))
+    write(make, tmp_path, "b", [("dent", second)], size)
+    with pytest.raises(InputError, match=r"a\.xml: is for an image of 20x30, but a\.jpg has 30x20"):
+        boxes_of(tmp_path)
+
+
 def test_no_more_than_a_hundred_are_listed(make, tmp_path):
     for k in range(103):
         make.pair(tmp_path, f"i{k:03}", size=(20, 30))

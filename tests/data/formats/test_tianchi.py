@@ -198,7 +198,7 @@ def test_bad_folders(original, tmp_path, make):
         open_data(original)
     for path in (original / ONE_KIND / "桔皮").iterdir():
         path.unlink()
-    with pytest.raises(InputError, match="has no orange peel"):
+    with pytest.raises(InputError, match="has no object of orange peel"):
         open_data(original)
     assert len(open_data(original, classes=ALUMINIUM_CLASSES).test) > 0  # a checkpoint need not learn from it
     flat = tmp_path / "flat"

@@ -8,6 +8,7 @@ from fasterfpn.data.formats import voc
 from fasterfpn.data.formats.boxes import clip
 from fasterfpn.data.formats.record import LabelledObject, Labels, ReadOptions
 from fasterfpn.data.formats.voc import edges, read_voc
+from fasterfpn.data.refusals import refuse
 from fasterfpn.data.tree import walk
 from fasterfpn.errors import InputError
 
@@ -24,7 +25,9 @@ def kept(tmp_path, *boxes):
 
 
 def read_folder(folder):
-    return voc.read(walk(folder), ReadOptions(), walk(folder)).records
+    reading = voc.read(walk(folder), ReadOptions(), walk(folder))
+    refuse(reading.refusals)
+    return reading.records
 
 
 def refused(path, text):
