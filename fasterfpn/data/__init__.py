@@ -2,6 +2,6 @@
 
 from fasterfpn.data.batches import training_batches
 from fasterfpn.data.images import read_image
-from fasterfpn.data.splits import Splits, open_data
+from fasterfpn.data.splits import Splits
 
-__all__ = ["Splits", "open_data", "read_image", "training_batches"]
+__all__ = ["Splits", "read_image", "training_batches"]

@@ -13,17 +13,15 @@ from fasterfpn.data.formats.record import Record
 from fasterfpn.data.refusals import counted, examples
 from fasterfpn.errors import InputError
 
-BLOCK = 1 << 20
-
 
 def equal_files(paths: Iterable[Path]) -> list[list[Path]]:
-    """Return groups of two or more files with equal bytes, in the order of `paths`; reads only files of equal size."""
+    """Groups of two or more files with equal bytes, in the order of `paths`; reads only files of equal size."""
     by_size, by_content = defaultdict(list), defaultdict(list)
     for path in dict.fromkeys(paths):
         by_size[path.stat().st_size].append(path)
     candidates = [path for group in by_size.values() if len(group) > 1 for path in group]
     for path in tqdm(candidates, desc="compare", unit="image", leave=False):
-        by_content[_digest(path)].append(path)
+        by_content[sha256(path.read_bytes()).digest()].append(path)
     return [group for group in by_content.values() if len(group) > 1]
 
 
@@ -32,9 +30,9 @@ def check_copies(
     copies: Sequence[Sequence[Path]],
     folder: Path,
     allowed: bool,
-    named: Collection[str] = (),
+    named: Collection[str],
 ) -> list[str]:
-    """Return notes on copies, given the groups of `equal_files`; `named` are the parts that the folder names.
+    """Notes on copies, given the groups of `equal_files`; `named` are the parts that the folder names.
 
     Unless `allowed`, raises InputError that lists every image that two parts share, as a copy or under the same name:
     testing on training images makes the results too good.
@@ -56,28 +54,16 @@ def check_copies(
             within.append(line)
     notes = []
     if within:
-        appear = f"{counted(len(within), 'image')} appear{'s' * (len(within) == 1)}"
+        appear = counted(len(within), "image appears", "images appear")
         notes.append(f"{folder}: {appear} more than once within a part: {examples(within)}")
     if across:
-        are = f"{counted(len(across), 'image')} {'is' if len(across) == 1 else 'are'}"
+        are = counted(len(across), "image is", "images are")
         head = f"{folder}: {are} in two parts, which makes the results too good"
         if not allowed:
             advice = "remove one of each"
-            for part in ("test", "val"):
-                if part in named and parts[part] and all(record.image in shared for record in parts[part]):
-                    advice = (
-                        f"every image of the {part} part is one of them: give the part other images, or remove it, and "
-                        "one is drawn from the training part"
-                    )
-                    break
+            for part in ("val", "test"):
+                if part in named and parts[part] and shared.issuperset(record.image for record in parts[part]):
+                    advice = f"give the {part} part other images, or remove it, and one is drawn from the training part"
             raise InputError(f"{head}; {advice}, or set allow_copies:" + "".join(f"\n  {line}" for line in across))
         notes.append(f"{head}: {examples(across)}")
     return notes
-
-
-def _digest(path: Path) -> bytes:
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.digest()

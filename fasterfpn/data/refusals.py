@@ -35,6 +35,6 @@ def examples(items: Sequence[object], limit: int = 3) -> str:
     return ", ".join(map(str, items[:limit])) + (", ..." if len(items) > limit else "")
 
 
-def counted(number: int, noun: str) -> str:
-    """ "1 image", "2 images", "0 boxes"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun[-1] in 'sx' else 's'}"
+def counted(number: int, one: str, many: str = "") -> str:
+    """ "1 image", "2 images"; `many` is `one` with an s unless it is given ("image is", "images are")."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 
-from fasterfpn.data.config import check_fractions
+from fasterfpn.data.config import DataConfig
 from fasterfpn.data.copies import check_copies, equal_files
 from fasterfpn.data.dataset import DetectionDataset, LabelledImages, Sample, all_targets
 from fasterfpn.data.formats.boxes import FittedBoxes, fit_boxes
 from fasterfpn.data.formats.parts import Parts, read_folder
-from fasterfpn.data.formats.record import Reading, ReadOptions, Record
+from fasterfpn.data.formats.record import Reading, Record
 from fasterfpn.data.images import read_header
 from fasterfpn.data.refusals import attempt, counted, refuse
 from fasterfpn.errors import InputError
@@ -63,37 +63,21 @@ class Splits:
         return "\n".join([*lines, *self.summary])
 
 
-def open_data(
-    folder: str | Path,
-    *,
-    split_seed: int = 0,
-    validation_fraction: float = 0.1,
-    test_fraction: float = 0.1,
-    classes: Sequence[str] | None = None,
-    with_defect_free: bool = False,
-    allow_copies: bool = False,
-) -> Splits:
-    """Read the annotations and image headers of a folder, without decoding pixels, and split it into parts.
+def open_data(config: DataConfig, classes: Sequence[str] | None = None) -> Splits:
+    """Read the annotations and image headers of the folder `config.data`, and split it into parts; decode no pixels.
 
     `formats.FORMATS` lists the formats, and `formats.parts.read_folder` describes the parts that a folder may name.
-    `with_defect_free` adds the images without defects, which the aluminium data set keeps apart.
-
-    A missing validation or test part is drawn from the training part: the given fraction of it, rounded, but at least
-    one image. The images are ranked by the SHA-256 of `split_seed` and name. The aluminium data set is stratified by
-    kind of defect, images with several kinds being one stratum (sec. 4.1): 300 of 3005.
-
     `classes` gives the class names in the order of their labels, for example a checkpoint's. By default they are the
     names in the whole folder, sorted, or the ten of the aluminium data set in its own order.
 
     Raises InputError for a folder that is missing, has no known format or is too small to split; if `classes` is None,
     for a training part without objects and for class names that differ only in letter case; for an unknown class; for
-    images that two parts share, unless `allow_copies`; and as `read_folder`, `fit_boxes` and `read_header` do.
+    images that two parts share, unless `config.allow_copies`; and as `read_folder`, `fit_boxes` and `read_header` do.
     """
-    folder = Path(folder)
-    check_fractions(validation_fraction, test_fraction)
+    folder = Path(config.data)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder that holds the images and their labels")
-    reading = read_folder(folder, ReadOptions(with_defect_free))
+    reading = read_folder(folder, config.with_defect_free)
     images = [record.image for record in reading.records]
     read, unreadable = attempt(lambda image: (image, read_header(image)), images)
     headers = dict(read)
@@ -102,23 +86,23 @@ def open_data(
     refuse([*reading.refusals, *unreadable, *unfit])
     fitted, known = fits[0], _classes(reading, classes, folder)
     copies = equal_files(record.image for records in reading.parts.values() for record in records)
-    shares = {"test": test_fraction, "val": validation_fraction}
+    shares = {"test": config.test_fraction, "val": config.validation_fraction}
     drawn = {part: share for part, share in shares.items() if part not in reading.parts}
-    parts = _draw_missing(reading.parts, drawn, split_seed, folder, copies)
-    shared = check_copies(parts, copies, folder, allow_copies, reading.parts)
+    parts = _draw_missing(reading.parts, drawn, config.split_seed, folder, copies)
+    shared = check_copies(parts, copies, folder, config.allow_copies, reading.parts)
     samples = {image: _sample(image, fitted, known, headers[image].size) for image in images}
     datasets = {
-        part: DetectionDataset([samples[record.image] for record in parts[part]], known, part)
+        part: DetectionDataset([samples[record.image] for record in parts[part]], known)
         for part in shares | {"train": 1}
     }
     absent = [] if classes is not None else _check_objects(datasets, reading.classes, folder)
-    origin = {part: f" (drawn with seed {split_seed})" if part in drawn else "" for part in parts}
+    origin = {part: f" (drawn with seed {config.split_seed})" if part in drawn else "" for part in parts}
     sizes = ", ".join(f"{part} {len(datasets[part])}{origin[part]}" for part in ("train", "val", "test"))
     return Splits(
         **datasets,
         problems=(*reading.problems, *fitted.problems),
         summary=(
-            f"{folder}: {counted(len(images), 'image')}, {counted(len(known), 'class')}; {sizes}",
+            f"{folder}: {counted(len(images), 'image')}, {counted(len(known), 'class', 'classes')}; {sizes}",
             _count_line(reading.records, fitted),
             *reading.notes,
             *fitted.notes,
@@ -133,6 +117,9 @@ def _draw_missing(
     parts: Parts, shares: dict[str, float], seed: int, folder: Path, copies: Sequence[Sequence[Path]] = ()
 ) -> Parts:
     """Draw each part in `shares` from "train", `shares[part]` of it in all and of each stratum; parts keep their order.
+
+    A share is rounded, but at least one image. The images are ranked by the SHA-256 of seed and name. The aluminium
+    data set is stratified by kind of defect, images with several kinds being one stratum (sec. 4.1): 300 of 3005.
 
     Each group of `copies` stays together, in the part of its first image. Ranking by hash instead of shuffling keeps
     nearly all images in their part when the folder grows.
@@ -249,7 +236,7 @@ def _count_line(records: Sequence[Record], fitted: FittedBoxes) -> str:
     empty = counted(sum(not objects for objects in fitted.objects.values()), "image")
     bare = sum(record.labels is None for record in records)
     return (
-        f"{counted(counts['boxes'], 'box')}: {degenerate + outside} dropped ({degenerate} zero-size or inverted, "
+        f"{counted(counts['boxes'], 'box', 'boxes')}: {degenerate + outside} dropped ({degenerate} zero-size or inverted, "
         f"{outside} outside the image), {counts['clipped']} clipped, {counts['lines']} one pixel wide or high; "
         f"{empty} without objects ({bare} without annotation)"
     )

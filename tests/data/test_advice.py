@@ -1,8 +1,8 @@
 """Folders that cannot be used as they are: one message says what is wrong with all of it, and what helps."""
 
 import pytest
+from opening import open_data
 
-from fasterfpn.data.splits import open_data
 from fasterfpn.errors import InputError
 
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
@@ -132,7 +132,9 @@ def test_a_test_part_of_copies_alone_gets_advice_that_leaves_one(make, tmp_path)
         for part in ("train", "test"):
             make.pair(tmp_path / part, stem)
         (tmp_path / "test" / f"{stem}.png").write_bytes((tmp_path / "train" / f"{stem}.png").read_bytes())
-    assert "every image of the test part is one of them: give the part other images, or remove it" in refused(tmp_path)
+    assert "give the test part other images, or remove it, and one is drawn from the training part, or set" in refused(
+        tmp_path
+    )
 
 
 def test_label_files_in_the_wrong_part_are_listed_of_all_parts(make, tmp_path):

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opening import open_data
 from PIL import Image
 
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.formats.record import Record
-from fasterfpn.data.splits import _draw_missing, open_data
+from fasterfpn.data.splits import _draw_missing
 from fasterfpn.errors import InputError
 
 PARTS = ("train", "val", "test")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import Enum, auto
 from pathlib import Path
 
 from fasterfpn.data.formats.record import Box, LabelledObject, Labels, Record
@@ -27,12 +27,12 @@ LISTED = 100
 class Frame(Enum):
     """The picture whose pixels the boxes of a label file count."""
 
-    SHOWN = "the image as shown"
-    STORED = "the image before its EXIF orientation is applied"
-    SWAPPED = "the image with width and height exchanged"
-    SCALED = "the image at another size"
-    FRACTIONS = "fractions of width and height"
-    OTHER = "another picture"
+    SHOWN = auto()
+    STORED = auto()  # the image before its EXIF orientation is applied
+    SWAPPED = auto()  # the image with its sides exchanged, or its size is wrong
+    SCALED = auto()  # the image at another size
+    FRACTIONS = auto()  # of width and height
+    OTHER = auto()
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,18 @@ def fit_boxes(records: Sequence[Record], headers: Mapping[Path, Header], folder:
     way, where most boxes reach far beyond their images, and where most have no area.
     """
     labelled = [record for record in records if record.objects]
-    note, convert = _common_frame(labelled, headers, folder)
+    frame, note = _common_frame(labelled, headers, folder)
     fitted = FittedBoxes({record.image: [] for record in records}, [note] if note else [], [], Counter())
     beyond = []
     for record in labelled:
         header = headers[record.image]
-        objects = [convert(item, record.labels, header) for item in record.objects]
+        objects = [replace(item, box=_as_shown(item, frame, record.labels, header)) for item in record.objects]
         kept, problems, counts = clip(objects, header.size, record.labels.path)
         fitted.objects[record.image] = kept
         fitted.problems.extend(problems)
         fitted.counts.update(counts)
         beyond += [record.labels.path for item in objects if _reach(item.box, header.size) > FAR]
-    boxes = counted(fitted.counts["boxes"], "box")
+    boxes = counted(fitted.counts["boxes"], "box", "boxes")
     if 2 * len(beyond) > fitted.counts["boxes"]:
         raise InputError(
             f"{folder}: {len(beyond)} of {boxes} reach far beyond their images, as if they were made for others (the "
@@ -106,50 +106,41 @@ def clip(
     return kept, problems, counts
 
 
-def _common_frame(records: Sequence[Record], headers: Mapping[Path, Header], folder: Path):
-    """What to say about the frame of all label files, and the function (object, labels, header) -> object.
+def _common_frame(records: Sequence[Record], headers: Mapping[Path, Header], folder: Path) -> tuple[Frame, str]:
+    """The frame of all label files, and what to say about it.
 
     Where the tool ignored EXIF, files of upright images cannot show it: they agree with either reading.
     """
     frames = {record.image: _frame(record.labels, headers[record.image]) for record in records}
     kinds = set(frames.values())
     if kinds <= {Frame.SHOWN}:
-        return "", lambda item, labels, header: item
+        return Frame.SHOWN, ""
     count = f"{folder}: all {len(records)} label files"
     if kinds == {Frame.FRACTIONS}:
-        return f"{count} give boxes as fractions of width and height: scaled to pixels", _from_fractions
+        return Frame.FRACTIONS, f"{count} give boxes as fractions of width and height: scaled to pixels"
     if kinds == {Frame.SCALED}:
-        return f"{count} are for the images at another size: boxes scaled with them", _rescaled
-    tilted = [record for record in records if headers[record.image].size != headers[record.image].stored]
-    if kinds <= {Frame.SHOWN, Frame.STORED} and all(frames[record.image] is Frame.STORED for record in tilted):
-        return (
-            f"{folder}: label files are for the images before their EXIF orientation is applied ({len(tilted)} have "
-            "their sides exchanged): boxes turned with the images",
-            lambda item, labels, header: replace(item, box=upright(item.box, header)),
-        )
-    oblong = [record for record in records if headers[record.image].size != headers[record.image].size[::-1]]
-    if {frames[record.image] for record in oblong} == {Frame.SWAPPED} and _fit_as_shown_alone(oblong, headers):
-        return (
-            f"{count} exchange width and height in the size of their image, and the boxes fit the images as shown "
-            "alone: boxes kept as they are",
-            lambda item, labels, header: item,
-        )
+        return Frame.SCALED, f"{count} are for the images at another size: boxes scaled with them"
+    sizes = {record.image: headers[record.image].size for record in records}
+    tilted = [image for image, size in sizes.items() if size != headers[image].stored]
+    if kinds <= {Frame.SHOWN, Frame.STORED} and all(frames[image] is Frame.STORED for image in tilted):
+        have = counted(len(tilted), "has its sides", "have their sides")
+        note = f"label files are for the images before their EXIF orientation is applied ({have} exchanged)"
+        return Frame.STORED, f"{folder}: {note}: boxes turned with the images"
+    if {frames[image] for image, size in sizes.items() if size != size[::-1]} == {Frame.SWAPPED}:
+        boxes = [(item.box, sizes[record.image]) for record in records for item in record.objects]
+        if all(_inside(box, size) for box, size in boxes) and any(_reach(box, size[::-1]) > FAR for box, size in boxes):
+            note = (
+                "exchange width and height in the size of their image, but the boxes fit the images: kept as they are"
+            )
+            return Frame.SHOWN, f"{count} {note}"
     wrong = [record for record in records if frames[record.image] is not Frame.SHOWN]
     lines = [_disagreement(record, frames[record.image], headers[record.image]) for record in wrong[:LISTED]]
     if len(wrong) > 1:
         which = f", the first {LISTED} of them" if len(wrong) > LISTED else ""
-        head = f"{folder}: {len(wrong)} of {len(records)} label files are not for their images as shown{which}:"
-        lines = ["\n  ".join([head, *lines])]
-    raise InputError(lines[0])
-
-
-def _fit_as_shown_alone(records: Sequence[Record], headers: Mapping[Path, Header]) -> bool:
-    """Whether all boxes are inside their images, up to a pixel, and one is far outside with the sides exchanged."""
-    boxes = [(item.box, headers[record.image].size) for record in records for item in record.objects]
-    inside = all(
-        min(x1, y1) >= -1 and x2 <= width + 1 and y2 <= height + 1 for (x1, y1, x2, y2), (height, width) in boxes
-    )
-    return inside and any(_reach(box, size[::-1]) > FAR for box, size in boxes)
+        lines.insert(
+            0, f"{folder}: {len(wrong)} of {len(records)} label files are not for their images as shown{which}:"
+        )
+    raise InputError("\n  ".join(lines))
 
 
 def _frame(labels: Labels, header: Header) -> Frame:
@@ -179,17 +170,15 @@ def _disagreement(record: Record, frame: Frame, header: Header) -> str:
     )
 
 
-def _from_fractions(item: LabelledObject, labels: Labels, header: Header) -> LabelledObject:
-    height, width = header.size
-    return replace(item, box=_times(item.written, width, height))
-
-
-def _rescaled(item: LabelledObject, labels: Labels, header: Header) -> LabelledObject:
-    (height, width), (labelled_height, labelled_width) = header.size, labels.size
-    return replace(item, box=_times(item.box, width / labelled_width, height / labelled_height))
-
-
-def _times(box: Box, x: float, y: float) -> Box:
+def _as_shown(item: LabelledObject, frame: Frame, labels: Labels, header: Header) -> Box:
+    """The box in pixels of the image as shown."""
+    if frame is Frame.STORED:
+        return upright(item.box, header)
+    box, (y, x) = item.box, (1, 1)
+    if frame is Frame.FRACTIONS:
+        box, (y, x) = item.written, header.size
+    elif frame is Frame.SCALED:
+        y, x = header.size[0] / labels.size[0], header.size[1] / labels.size[1]
     return box[0] * x, box[1] * y, box[2] * x, box[3] * y
 
 
@@ -210,3 +199,8 @@ def _reach(box: Box, size: tuple[int, int]) -> float:
     """How far a box reaches beyond its image, as a share of the image's side."""
     height, width = size
     return max(-box[0] / width, -box[1] / height, box[2] / width - 1, box[3] / height - 1)
+
+
+def _inside(box: Box, size: tuple[int, int]) -> bool:
+    """Whether a box is inside its image, up to a pixel (some tools count from 0)."""
+    return min(box[:2]) >= -1 and box[2] <= size[1] + 1 and box[3] <= size[0] + 1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fasterfpn.data.formats import format_of
 from fasterfpn.data.formats.names import ImageNames, read_list
-from fasterfpn.data.formats.record import Reading, ReadOptions, Record
+from fasterfpn.data.formats.record import Reading, Record
 from fasterfpn.data.images import is_image
 from fasterfpn.data.refusals import counted, examples
 from fasterfpn.data.tree import Tree, by_suffix, walk
@@ -40,7 +40,7 @@ def part_named(name: str) -> str | None:
     return match.lastgroup if match else None
 
 
-def read_folder(folder: Path, options: ReadOptions) -> Reading:
+def read_folder(folder: Path, with_defect_free: bool) -> Reading:
     """All records of a folder, the parts that it names, and notes on what was not used.
 
     Parts are subfolders (`train/` and `valid/` or `test/`), each of which is read alone; or lists in `ImageSets/Main/`,
@@ -55,13 +55,13 @@ def read_folder(folder: Path, options: ReadOptions) -> Reading:
     if "train" in subfolders and len(subfolders) > 1:
         trees = {part: tree.below(path) for part, path in subfolders.items()}
         reader = format_of(list(trees.values()), tree)
-        readings = {part: reader.read(trees[part], options, tree) for part in trees}
+        readings = {part: reader.read(trees[part], tree, with_defect_free) for part in trees}
         parts = {part: list(reading.records) for part, reading in readings.items()}
         records = [record for items in parts.values() for record in items]
         refusals = tuple(line for reading in readings.values() for line in reading.refusals)
         reading, lists = replace(readings["train"], records=records, refusals=refusals), []
     else:
-        reading = format_of([tree], tree).read(tree, options, tree)
+        reading = format_of([tree], tree).read(tree, tree, with_defect_free)
         parts, lists = ({}, []) if reading.refusals else _named_parts(tree, reading.records)
     if reading.refusals:
         return reading

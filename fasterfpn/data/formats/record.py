@@ -58,14 +58,6 @@ class Record:
 
 
 @dataclass(frozen=True)
-class ReadOptions:
-    """What a user may choose about reading."""
-
-    with_defect_free: bool = False
-    """Take the images that a format sets apart because they show no defect."""
-
-
-@dataclass(frozen=True)
 class Reading:
     """A folder as read. `parts` holds the parts that the folder names ("train", "val", "test"), with their records.
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fasterfpn.data.formats.labelme import read_labelme
-from fasterfpn.data.formats.record import Labels, Reading, ReadOptions, Record
+from fasterfpn.data.formats.record import Labels, Reading, Record
 from fasterfpn.data.images import is_image
 from fasterfpn.data.refusals import attempt
 from fasterfpn.data.tree import Tree
@@ -48,7 +48,7 @@ def recognises(tree: Tree) -> bool:
     return data_set_root(tree) is not None
 
 
-def read(tree: Tree, options: ReadOptions, whole: Tree) -> Reading:
+def read(tree: Tree, whole: Tree, with_defect_free: bool = False) -> Reading:
     """Every image with its labels, in the order of their keys; those of 无瑕疵图片 follow `with_defect_free`, empty.
 
     An image belongs to the JSON of its own stem: `imagePath` has two blanks where the file name has a comma. A stratum
@@ -73,7 +73,7 @@ def read(tree: Tree, options: ReadOptions, whole: Tree) -> Reading:
             refusals.append(f"{texts[stem]}: its image is missing, {stem.name}.jpg beside it")
     found, unreadable = attempt(_read_english, [texts[stem] for stem in sorted(texts)])
     labels, stems = {label.path: label for label in found}, sorted(images)
-    if options.with_defect_free:
+    if with_defect_free:
         clean = {path.with_suffix(""): path for path in tree.below(root / NO_DEFECT).files if is_image(path)}
         images |= clean
         stems += sorted(clean)

@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException, ElementTree
 
 from fasterfpn.data.formats.names import pair
-from fasterfpn.data.formats.record import Box, LabelledObject, Labels, Reading, ReadOptions
+from fasterfpn.data.formats.record import Box, LabelledObject, Labels, Reading
 from fasterfpn.data.formats.text import read_text
 from fasterfpn.data.formats.unread import likely_format
 from fasterfpn.data.refusals import attempt, counted
@@ -28,7 +28,7 @@ def recognises(tree: Tree) -> bool:
     return bool(tree.with_suffix(".xml"))
 
 
-def read(tree: Tree, options: ReadOptions, whole: Tree) -> Reading:
+def read(tree: Tree, whole: Tree, with_defect_free: bool = False) -> Reading:
     """Every image of a folder with its annotation.
 
     Images come from `JPEGImages/` and annotations from `Annotations/` where the folder has both; else both come from

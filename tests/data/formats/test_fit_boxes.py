@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opening import open_data
 from PIL import Image, ImageOps
 
 from fasterfpn.data.formats.boxes import upright
 from fasterfpn.data.images import Header
-from fasterfpn.data.splits import open_data
 from fasterfpn.errors import InputError
 
 
@@ -43,7 +43,7 @@ def test_boxes_of_the_image_before_its_orientation_are_turned(make, tmp_path):
     write(make, tmp_path, "c", [("dent", (3, 1, 10, 4))], (20, 30), orientation=3)
     boxes, report = boxes_of(tmp_path)
     assert boxes == [[[16, 2, 20, 10]], [[2, 0, 10, 4]], [[20, 16, 28, 20]]]
-    assert "before their EXIF orientation is applied (1 have their sides exchanged): boxes turned" in report
+    assert "before their EXIF orientation is applied (1 has its sides exchanged): boxes turned" in report
 
 
 def test_where_some_files_are_upright_and_some_are_not_reading_stops(make, tmp_path):
@@ -80,7 +80,7 @@ def test_a_size_with_its_sides_exchanged_is_ignored_where_the_boxes_show_it(make
     write(make, tmp_path, "square", [("dent", (2, 3, 8, 9))], (20, 20), shape=(20, 20))
     boxes, report = boxes_of(tmp_path)
     assert boxes == [[[21, 2, 30, 9]], [[1, 2, 8, 9]], [[1, 2, 8, 9]]]
-    assert "exchange width and height in the size of their image" in report
+    assert "exchange width and height in the size of their image, but the boxes fit" in report
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opening import open_data
 
 from fasterfpn.data.formats.text import decode, read_text
 from fasterfpn.data.formats.voc import read_voc
-from fasterfpn.data.splits import open_data
 from fasterfpn.errors import InputError
 
 

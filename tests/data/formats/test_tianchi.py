@@ -7,13 +7,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from opening import open_data
 from PIL import Image
 
 from fasterfpn.data.formats import tianchi
 from fasterfpn.data.formats.labelme import write_labelme
-from fasterfpn.data.formats.record import ReadOptions, Record
+from fasterfpn.data.formats.record import Record
 from fasterfpn.data.formats.tianchi import CHINESE_NAMES, NO_DEFECT, ONE_KIND, SEVERAL_KINDS, data_set_root
-from fasterfpn.data.splits import _draw_missing, largest_remainder, open_data
+from fasterfpn.data.splits import _draw_missing, largest_remainder
 from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES
 from fasterfpn.data.tree import walk
 from fasterfpn.errors import InputError
@@ -131,7 +132,7 @@ def rewrite(original, change):
 
 
 def read(root, **options):
-    return tianchi.read(walk(root), ReadOptions(**options), walk(root)).records
+    return tianchi.read(walk(root), walk(root), **options).records
 
 
 def boxes_of(original, path):

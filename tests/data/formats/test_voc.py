@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fasterfpn.data.formats import voc
 from fasterfpn.data.formats.boxes import clip
-from fasterfpn.data.formats.record import LabelledObject, Labels, ReadOptions
+from fasterfpn.data.formats.record import LabelledObject, Labels
 from fasterfpn.data.formats.voc import edges, read_voc
 from fasterfpn.data.refusals import refuse
 from fasterfpn.data.tree import walk
@@ -25,7 +25,7 @@ def kept(tmp_path, *boxes):
 
 
 def read_folder(folder):
-    reading = voc.read(walk(folder), ReadOptions(), walk(folder))
+    reading = voc.read(walk(folder), walk(folder))
     refuse(reading.refusals)
     return reading.records
 
