@@ -233,10 +233,11 @@ def _count_line(records: Sequence[Record], fitted: FittedBoxes) -> str:
     """Return the line of the summary that counts boxes and images without objects."""
     counts = fitted.counts
     degenerate, outside = counts["degenerate"], counts["outside"]
+    boxes = counted(counts["boxes"], "box", "boxes")
     empty = counted(sum(not objects for objects in fitted.objects.values()), "image")
     bare = sum(record.labels is None for record in records)
     return (
-        f"{counted(counts['boxes'], 'box', 'boxes')}: {degenerate + outside} dropped ({degenerate} zero-size or inverted, "
+        f"{boxes}: {degenerate + outside} dropped ({degenerate} zero-size or inverted, "
         f"{outside} outside the image), {counts['clipped']} clipped, {counts['lines']} one pixel wide or high; "
         f"{empty} without objects ({bare} without annotation)"
     )

@@ -135,7 +135,7 @@ def test_images_in_two_lists_or_in_none_are_told(make, tmp_path):
     with pytest.raises(InputError, match=r"1 image is in two parts[^\n]*allow_copies:\n.*c\.png \(\w+\) = "):
         open_data(folder)
     summary = open_data(folder, allow_copies=True).summary
-    assert any("2 images are in no named part and stay unused (e, f)" in line for line in summary)
+    assert any("2 images are in no named part and not used (e, f)" in line for line in summary)
     assert any("1 image is in two parts" in line for line in summary)
 
 

@@ -129,10 +129,8 @@ def _common_frame(records: Sequence[Record], headers: Mapping[Path, Header], fol
     if {frames[image] for image, size in sizes.items() if size != size[::-1]} == {Frame.SWAPPED}:
         boxes = [(item.box, sizes[record.image]) for record in records for item in record.objects]
         if all(_inside(box, size) for box, size in boxes) and any(_reach(box, size[::-1]) > FAR for box, size in boxes):
-            note = (
-                "exchange width and height in the size of their image, but the boxes fit the images: kept as they are"
-            )
-            return Frame.SHOWN, f"{count} {note}"
+            note = "exchange width and height in the size of their image, but the boxes fit the images"
+            return Frame.SHOWN, f"{count} {note}: kept as they are"
     wrong = [record for record in records if frames[record.image] is not Frame.SHOWN]
     lines = [_disagreement(record, frames[record.image], headers[record.image]) for record in wrong[:LISTED]]
     if len(wrong) > 1:

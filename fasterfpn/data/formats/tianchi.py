@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from fasterfpn.data.formats.labelme import read_labelme
-from fasterfpn.data.formats.record import Labels, Reading, Record
-from fasterfpn.data.images import is_image
+from fasterfpn.data.formats.names import pair
+from fasterfpn.data.formats.record import Labels, Reading
 from fasterfpn.data.refusals import attempt
 from fasterfpn.data.tree import Tree
 from fasterfpn.errors import InputError
@@ -58,32 +58,22 @@ def read(tree: Tree, whole: Tree, with_defect_free: bool = False) -> Reading:
     InputError for no images at all.
     """
     root = data_set_root(tree) or tree.root
-    files = [path for part in (ONE_KIND, SEVERAL_KINDS) for path in tree.below(root / part).files]
-    images: dict[Path, Path] = {}
-    refusals = []
-    for path in filter(is_image, files):
-        if path.with_suffix("") in images:
-            refusals.append(f"{path}: {images[path.with_suffix('')].name} has the same JSON; remove one of them")
-        images[path.with_suffix("")] = path
-    texts = {path.with_suffix(""): path for path in files if path.suffix.lower() == ".json"}
-    for stem in sorted(images.keys() ^ texts.keys()):
-        if stem in images:
-            refusals.append(f"{images[stem]}: has no JSON beside it; add it, or move the image to {NO_DEFECT}")
-        else:
-            refusals.append(f"{texts[stem]}: its image is missing, {stem.name}.jpg beside it")
-    found, unreadable = attempt(_read_english, [texts[stem] for stem in sorted(texts)])
-    labels, stems = {label.path: label for label in found}, sorted(images)
+    labelled = Tree(root, tuple(path for part in (ONE_KIND, SEVERAL_KINDS) for path in tree.below(root / part).files))
+    labels, refusals = attempt(_read_english, labelled.with_suffix(".json"))
+    records, unpaired = pair(labelled, labels, whole)
+    refusals += unpaired
+    described = {path.with_suffix("") for path in labelled.with_suffix(".json")}
+    for record in records:
+        if record.image.with_suffix("") not in described:
+            refusals.append(f"{record.image}: has no JSON beside it; add it, or move the image to {NO_DEFECT}")
+    records.sort(key=lambda record: record.image.with_suffix(""))
     if with_defect_free:
-        clean = {path.with_suffix(""): path for path in tree.below(root / NO_DEFECT).files if is_image(path)}
-        images |= clean
-        stems += sorted(clean)
-    if not images:
+        clean = tree.below(root / NO_DEFECT)
+        records += pair(Tree(root, clean.files), [], whole)[0]
+    if not records:
         raise InputError(f"{root}: holds no images in {ONE_KIND} or {SEVERAL_KINDS}; check the path")
-    records = []
-    for stem in stems:
-        key = stem.relative_to(root)
-        records.append(Record(key.as_posix(), images[stem], labels.get(texts.get(stem)), key.parent.as_posix()))
-    return Reading(records, tuple(CHINESE_NAMES), refusals=(*refusals, *unreadable))
+    records = [replace(record, stratum=record.key.rpartition("/")[0]) for record in records]
+    return Reading(records, tuple(CHINESE_NAMES), refusals=tuple(refusals))
 
 
 def _read_english(path: Path) -> Labels:
