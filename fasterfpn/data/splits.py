@@ -133,9 +133,11 @@ def _draw_missing(
         for name, count in largest_remainder(sizes, share).items():
             part_of |= dict.fromkeys(strata[name][:count], part)
             del strata[name][:count]
+    different = len(pool)
     for group in copies:
-        members = [image for image in group if image in part_of]
-        part_of |= {image: part_of[members[0]] for image in members}
+        if members := [image for image in group if image in part_of]:
+            part_of |= dict.fromkeys(members, part_of[members[0]])
+            different -= len(members) - 1
     if "train" not in part_of.values() and any(shares.values()):  # a folder of test images only is fine
         raise InputError(
             f"{folder}: no image is left to train on, of {len(pool)}; add images, "
@@ -143,10 +145,9 @@ def _draw_missing(
         )
     for part, share in shares.items():
         if share and part not in part_of.values():
-            different = len(pool) - sum(len(group) - 1 for group in copies)
             raise InputError(
-                f"{folder}: copies of an image stay in one part, and its {counted(different, 'different image')} left "
-                f"none for the {part} part; add images{', or try another split_seed' if different > 2 else ''}"
+                f"{folder}: copies of an image stay in one part, and {counted(different, 'different image')} left none "
+                f"for the {part} part; add images{', or try another split_seed' if different > 2 else ''}"
             )
     return parts | {part: [record for record in pool if part_of[record.image] == part] for part in ("train", *shares)}
 
@@ -172,9 +173,12 @@ def largest_remainder(sizes: dict[str, int], share: float) -> dict[str, int]:
 
 def _classes(reading: Reading, classes: Sequence[str] | None, folder: Path) -> tuple[str, ...]:
     """Infer the class names, or check that `classes` covers all objects."""
+    first_of: dict[str, Path] = {}  # the first label file of each class
+    for record in reading.records:
+        for item in record.objects:
+            first_of.setdefault(item.name, record.labels.path)
     if classes is None:
-        names = {item.name for record in reading.records for item in record.objects}
-        classes = reading.classes or sorted(names)
+        classes = reading.classes or sorted(first_of)
         if not classes:
             files = counted(sum(record.labels is not None for record in reading.records), "label file")
             raise InputError(f"{folder}: no object in its {files}, nothing to learn from; draw boxes and save again")
@@ -184,16 +188,13 @@ def _classes(reading: Reading, classes: Sequence[str] | None, folder: Path) -> t
             alike[seen.casefold()].append(name)
         for group in alike.values():
             if len(group) > 1:
-                first = next(record for record in reading.records if any(o.name == group[1] for o in record.objects))
                 shown = [repr(name) if unicodedata.is_normalized("NFC", name) else ascii(name) for name in group]
                 raise InputError(
                     f"{folder}: the classes {', '.join(shown)} differ in letter case, width or invisible characters "
-                    f"alone; write one of them throughout ({shown[1]} is in {first.labels.path})"
+                    f"alone; write one of them throughout ({shown[1]} is in {first_of[group[1]]})"
                 )
-    for record in reading.records:
-        for item in record.objects:
-            if item.name not in classes:
-                raise InputError(f"{record.labels.path}: unknown class {item.name!r}; known are {', '.join(classes)}")
+    known = ", ".join(classes)
+    refuse([f"{first_of[name]}: unknown class {name!r}; known are {known}" for name in first_of if name not in classes])
     return tuple(classes)
 
 
@@ -219,7 +220,7 @@ def _check_objects(datasets: Mapping[str, DetectionDataset], expected: Sequence[
     if len(train) and (expected or not labels["train"]) and missing:
         raise InputError(
             f"{folder}: the training part of {counted(len(train), 'image')} has no object of {', '.join(missing)}; "
-            "label them in its images, or move labelled images into it"
+            "label some in its images, or move images with some into it"
         )
     if len(train) and missing:
         notes.append(f"{folder}: no object of {', '.join(missing)} in the training part: it cannot be learnt")

@@ -188,7 +188,7 @@ def test_a_training_part_without_objects_stops_and_a_class_it_lacks_is_told(make
     make.pair(tmp_path / "train", "a", [])
     make.pair(tmp_path / "valid", "b", [])
     make.pair(tmp_path / "test", "c", [("dent", (1, 1, 5, 5))])
-    with pytest.raises(InputError, match="training part of 1 image has no object of dent; label them"):
+    with pytest.raises(InputError, match="training part of 1 image has no object of dent; label some"):
         open_data(tmp_path)
     assert len(open_data(tmp_path, classes=["dent"]).test) == 1  # a checkpoint need not learn from it
     make.pair(tmp_path / "train", "a", [("pit", (1, 1, 5, 5))])

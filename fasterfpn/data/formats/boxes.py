@@ -22,6 +22,7 @@ from fasterfpn.errors import InputError
 SLIVER = 0.01  # pixels: less than this inside the image is nothing, and float32 may round it to zero width
 FAR = 0.1  # of the image's side: boxes that reach this far beyond it are of another picture
 LISTED = 100
+EMPTY = "zero-size or inverted"
 
 
 class Frame(Enum):
@@ -63,16 +64,17 @@ def fit_boxes(records: Sequence[Record], headers: Mapping[Path, Header], folder:
         fitted.problems.extend(problems)
         fitted.counts.update(counts)
         beyond += [record.labels.path for item in objects if _reach(item.box, header.size) > FAR]
-    boxes = counted(fitted.counts["boxes"], "box", "boxes")
-    if 2 * len(beyond) > fitted.counts["boxes"]:
+    boxes, empty = fitted.counts["boxes"], fitted.counts["degenerate"]
+    if 2 * len(beyond) > boxes:
         raise InputError(
-            f"{folder}: {len(beyond)} of {boxes} reach far beyond their images, as if they were made for others (the "
-            f"first in {beyond[0]}); give the images that were labelled"
+            f"{folder}: boxes reach far beyond their images ({len(beyond)} of {boxes}, the first in {beyond[0]}); give "
+            "the images that were labelled"
         )
-    if 2 * fitted.counts["degenerate"] > fitted.counts["boxes"]:
+    if 2 * empty > boxes:
+        first = next(line for line in fitted.problems if EMPTY in line)
         raise InputError(
-            f"{folder}: {fitted.counts['degenerate']} of {boxes} are zero-size or inverted, as if the numbers were in "
-            f"another order or meant x, y, width, height ({fitted.problems[0]}); write left, top, right, bottom"
+            f"{folder}: boxes are {EMPTY} ({empty} of {boxes}; {first}), as if the numbers were in another order or "
+            "meant x, y, width, height; write left, top, right, bottom"
         )
     return fitted
 
@@ -90,7 +92,7 @@ def clip(
         x1, y1, x2, y2 = item.box
         box = max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)
         if x1 >= x2 or y1 >= y2:
-            fate, told = "degenerate", "zero-size or inverted, dropped"
+            fate, told = "degenerate", f"{EMPTY}, dropped"
         elif box[2] - box[0] < SLIVER or box[3] - box[1] < SLIVER:
             fate, told = "outside", f"outside the {width}x{height} image, dropped"
         else:
@@ -115,11 +117,11 @@ def _common_frame(records: Sequence[Record], headers: Mapping[Path, Header], fol
     kinds = set(frames.values())
     if kinds <= {Frame.SHOWN}:
         return Frame.SHOWN, ""
-    count = f"{folder}: all {len(records)} label files"
+    everywhere = f"in all label files ({len(records)})"
     if kinds == {Frame.FRACTIONS}:
-        return Frame.FRACTIONS, f"{count} give boxes as fractions of width and height: scaled to pixels"
+        return Frame.FRACTIONS, f"{folder}: boxes are fractions of width and height {everywhere}: scaled to pixels"
     if kinds == {Frame.SCALED}:
-        return Frame.SCALED, f"{count} are for the images at another size: boxes scaled with them"
+        return Frame.SCALED, f"{folder}: boxes are for the images at another size {everywhere}: scaled with them"
     sizes = {record.image: headers[record.image].size for record in records}
     tilted = [image for image, size in sizes.items() if size != headers[image].stored]
     if kinds <= {Frame.SHOWN, Frame.STORED} and all(frames[image] is Frame.STORED for image in tilted):
@@ -129,15 +131,12 @@ def _common_frame(records: Sequence[Record], headers: Mapping[Path, Header], fol
     if {frames[image] for image, size in sizes.items() if size != size[::-1]} == {Frame.SWAPPED}:
         boxes = [(item.box, sizes[record.image]) for record in records for item in record.objects]
         if all(_inside(box, size) for box, size in boxes) and any(_reach(box, size[::-1]) > FAR for box, size in boxes):
-            note = "exchange width and height in the size of their image, but the boxes fit the images"
-            return Frame.SHOWN, f"{count} {note}: kept as they are"
+            return Frame.SHOWN, f"{folder}: width and height are exchanged {everywhere}, but the boxes fit: kept"
     wrong = [record for record in records if frames[record.image] is not Frame.SHOWN]
     lines = [_disagreement(record, frames[record.image], headers[record.image]) for record in wrong[:LISTED]]
     if len(wrong) > 1:
-        which = f", the first {LISTED} of them" if len(wrong) > LISTED else ""
-        lines.insert(
-            0, f"{folder}: {len(wrong)} of {len(records)} label files are not for their images as shown{which}:"
-        )
+        head = f"{folder}: {len(wrong)} of {len(records)} label files are not for their images as shown"
+        lines.insert(0, f"{head}, the first {LISTED} of them:" if len(wrong) > LISTED else f"{head}:")
     raise InputError("\n  ".join(lines))
 
 

@@ -14,6 +14,7 @@ from fasterfpn.data.refusals import examples
 from fasterfpn.data.tree import Tree
 from fasterfpn.errors import InputError
 
+TEXTS = (".xml", ".json", ".txt", ".csv")  # labels and lists, which are no image under another name
 LAST_COLUMN = re.compile(r"[\s,;]+\S*$")
 
 
@@ -55,12 +56,12 @@ def pair(images: Tree, labels: Sequence[Labels], whole: Tree) -> tuple[list[Reco
     Not paired are those without image (the line tells where in the `whole` folder a file of its name lies), with
     several to choose from, and those whose image another one describes.
     """
-    names, described, refusals = ImageNames(images.images), {}, []
+    names, described, missing, refusals = ImageNames(images.images), {}, [], []
     for label in labels:
         given = [str(label.path.with_name(label.image_name))] if label.image_name else []
         matches = next(filter(None, map(names.find, [str(label.path), *given])), [])
         if not matches:
-            refusals.append(_missing(label, images.root, whole))
+            missing.append(label)
         elif len(matches) > 1:
             refusals.append(
                 f"{label.path}: belongs to {matches[0]} or to {matches[1]}; give them different names, or move away "
@@ -71,6 +72,8 @@ def pair(images: Tree, labels: Sequence[Labels], whole: Tree) -> tuple[list[Reco
             refusals.append(f"{label.path}: {other} describes the same image; remove one of them")
         else:
             described[matches[0]] = label
+    elsewhere = ImageNames(path for path in whole.files if missing and path.suffix.lower() not in TEXTS)
+    refusals += [_missing(label, images.root, elsewhere) for label in missing]
     keys = {path: path.relative_to(images.root).with_suffix("").as_posix() for path in images.images}
     return [Record(key, path, described.get(path)) for path, key in keys.items()], refusals
 
@@ -100,10 +103,9 @@ def read_list(path: Path, names: ImageNames) -> list[Path]:
     return list(listed)
 
 
-def _missing(label: Labels, root: Path, whole: Tree) -> str:
+def _missing(label: Labels, root: Path, files: ImageNames) -> str:
     """Where the image of a label file is, if it is not where it should be."""
-    stems = {comparable(name) for name in (label.path.stem, Path(label.image_name).stem) if name}
-    others = [path for path in whole.files if comparable(path.stem) in stems and path.suffix != label.path.suffix]
+    others = files.find(label.path.stem) or files.find(label.image_name)
     for path in sorted(others, key=lambda path: not is_image(path)):
         if is_image(path):
             return f"{label.path}: its image lies elsewhere, at {path}; move one of the two to the other"

@@ -158,7 +158,8 @@ def _part_files(tree: Tree, records: Iterable[Record], suffixes: tuple[str, ...]
 def _unused(tree: Tree, records: Sequence[Record], parts: Parts, lists: Collection[Path]) -> list[str]:
     """Notes on images in no part, and on what looks like a part. Raises InputError for a test part, if it is alone."""
     members = {part: {record.image for record in items} for part, items in parts.items()}
-    notes, idle = [], [record.key for record in records if record.image not in set().union(*members.values())]
+    used, notes = set().union(*members.values()), []
+    idle = [record.key for record in records if record.image not in used]
     if idle:
         are = counted(len(idle), "image is", "images are")
         notes.append(f"{tree.root}: {are} in no named part and not used ({examples(idle)})")

@@ -10,15 +10,14 @@ from fasterfpn.data.tree import Tree
 
 HEAD = 1 << 16  # bytes
 LOOKED_AT = 20  # files
-CONVERT = "which is not read yet; convert it to VOC XML"
+CONVERT = "which is not read yet; convert it to VOC XML, one file for each image"
 COLUMNS = re.compile(r"\b(xmin|x_min|bbox|EncodedPixels)\b", re.IGNORECASE)
 MASKS = re.compile(r"(?i)masks?|segmentation(class|object)?(raw|png)?|ground[ _-]?truth|gt|annotations?|labels?")
 MASK_END = re.compile(r"(?i)[ _-](mask|gt|label|seg)$")
 
 
 def likely_format(tree: Tree) -> str:
-    """What the labels of a folder look like and what to do; empty where nothing is recognised."""
-    names = {name for path in tree.images for name in (path.name, path.stem)}
+    """What the labels of a folder look like and what to do about it; empty where nothing is recognised."""
     heads = {path: _head(path) for path in tree.with_suffix(".json")[:LOOKED_AT]}
     for path, head in heads.items():
         if '"shapes"' in head:
@@ -26,21 +25,20 @@ def likely_format(tree: Tree) -> str:
     for path, head in heads.items():
         if any(f'"{key}"' in head for key in ("images", "annotations", "categories")):
             return f"labels that look like COCO JSON ({path.name}), {CONVERT}"
+    names = {name for path in tree.images for name in (path.name, path.stem)}
     for path in [path for path in tree.with_suffix(".txt") if path.stem in names][:LOOKED_AT]:
         if _is_yolo(_head(path)):
             return f"labels that look like YOLO text files ({path.name}), {CONVERT}"
-    for path in tree.with_suffix(".csv", ".tsv", ".xlsx", ".xls"):
-        if path.suffix.lower().startswith(".xls") or _is_table(_head(path), names):
-            return f"labels that look like a table ({path.name}), which is not read; write a VOC XML for each image"
+    others = bool(tree.with_suffix(".xml"))  # then a table of images need not be one of labels
+    for path in tree.with_suffix(".csv", ".tsv", *(() if others else (".xlsx", ".xls"))):
+        if path.suffix.lower().startswith(".xls") or _is_table(_head(path), set() if others else names):
+            return f"labels that look like a table ({path.name}), {CONVERT}"
     masks = [path for path in tree.images if _is_mask(path.relative_to(tree.root))]
     images = ImageNames(set(tree.images) - set(masks))
     for mask in masks:
         if found := images.find(str(mask.with_name(MASK_END.sub("", mask.stem)))):
             shown = f"{mask.relative_to(tree.root)} of {found[0].relative_to(tree.root)}"
-            return (
-                f"labels that look like masks of pixels ({shown}), which are not read; write a VOC XML for each image, "
-                "with a box around each region of its mask"
-            )
+            return f"masks of pixels ({shown}), which are not read; write VOC XML with a box around each region of them"
     return ""
 
 

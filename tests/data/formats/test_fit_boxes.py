@@ -60,7 +60,7 @@ def test_boxes_of_the_image_at_another_size_are_scaled(make, tmp_path, factor):
     boxes, report = boxes_of(tmp_path)
     x, y = 30 / round(30 * factor), 20 / round(20 * factor)
     np.testing.assert_allclose(boxes, [[[0, 0, min(10 * x, 30), min(4 * y, 20)]]] * 2, rtol=1e-6)
-    assert "all 2 label files are for the images at another size: boxes scaled" in report
+    assert "boxes are for the images at another size in all label files (2): scaled" in report
 
 
 @pytest.mark.parametrize("size", [(40, 60), (30, 20), (24, 25)])
@@ -80,7 +80,7 @@ def test_a_size_with_its_sides_exchanged_is_ignored_where_the_boxes_show_it(make
     write(make, tmp_path, "square", [("dent", (2, 3, 8, 9))], (20, 20), shape=(20, 20))
     boxes, report = boxes_of(tmp_path)
     assert boxes == [[[21, 2, 30, 9]], [[1, 2, 8, 9]], [[1, 2, 8, 9]]]
-    assert "exchange width and height in the size of their image, but the boxes fit" in report
+    assert "width and height are exchanged in all label files (3), but the boxes fit: kept" in report
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_fractions_are_scaled_where_all_boxes_are_fractions(make, tmp_path):
     for stem in "ab":
         write(make, tmp_path, stem, [("dent", (0.25, 0, 0.5, 1))], (20, 30))
     boxes, report = boxes_of(tmp_path)
-    assert boxes == [[[7.5, 0, 15, 20]]] * 2 and "as fractions of width and height" in report
+    assert boxes == [[[7.5, 0, 15, 20]]] * 2 and "fractions of width and height in all label files (2)" in report
     write(make, tmp_path, "c", [("dent", (1, 1, 5, 5))], (20, 30))
     with pytest.raises(InputError, match="2 of 3 label files are not for their images"):
         boxes_of(tmp_path)
@@ -123,7 +123,7 @@ def test_fractions_are_scaled_where_all_boxes_are_fractions(make, tmp_path):
 def test_boxes_far_beyond_most_images_stop(make, tmp_path):
     for stem in "abc":
         write(make, tmp_path, stem, [("dent", (20, 5, 60, 15))], None)
-    with pytest.raises(InputError, match=r"3 of 3 boxes reach far beyond their images.*a\.xml"):
+    with pytest.raises(InputError, match=r"boxes reach far beyond their images \(3 of 3, the first in .*a\.xml\)"):
         boxes_of(tmp_path)
 
 

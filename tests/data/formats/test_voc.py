@@ -157,6 +157,15 @@ def test_xml_and_images_in_folders_of_any_name(make, tmp_path):
     assert pairs(tmp_path) == {"images/a": "a.xml"}
 
 
+def test_equal_stems_in_folders_of_the_same_name_belong_together(make, tmp_path):
+    for sub in ("one", "two"):
+        make.image(tmp_path / "images" / sub / "same.png")
+        (tmp_path / "labels" / sub).mkdir(parents=True)
+        (tmp_path / "labels" / sub / "same.xml").write_text(make.xml())
+    for item in read_folder(tmp_path):
+        assert item.labels.path.parent.name == item.image.parent.name
+
+
 @pytest.mark.parametrize("tag", ["picture.png", "picture", "/home/me/picture.png", "picture.jpg"])
 def test_the_filename_tag_is_the_fallback(make, tmp_path, tag):
     make.image(tmp_path / "picture.png")
