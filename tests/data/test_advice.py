@@ -42,6 +42,16 @@ def test_tables_of_other_things_are_not(make, tmp_path):
     assert "its images have no label files" in refused(tmp_path)
 
 
+def test_tables_of_images_beside_a_few_xml_are_told_and_no_more(make, tmp_path):
+    make.pair(tmp_path, "a")
+    for stem in "bcdef":
+        make.image(tmp_path / f"{stem}.png")
+    (tmp_path / "shifts.csv").write_text("a.png,night\n")
+    (tmp_path / "report.xlsx").touch()
+    splits = open_data(tmp_path, validation_fraction=0, test_fraction=0)
+    assert "files that are not read: 1 .csv (shifts.csv), 1 .xlsx (report.xlsx)" in splits.report()
+
+
 @pytest.mark.parametrize(
     ("image", "mask"),
     [
@@ -63,6 +73,7 @@ def test_masks_are_named_alone_and_beside_a_label_file(make, tmp_path, image, ma
 
 def test_a_mask_is_no_mask_without_its_image(make, tmp_path):
     make.image(tmp_path / "masks" / "a.png")
+    make.image(tmp_path / "_mask.png")
     make.image(tmp_path / "images" / "b.png")
     assert "its images have no label files" in refused(tmp_path)
 

@@ -15,34 +15,37 @@ from fasterfpn.data.tree import Tree
 from fasterfpn.errors import InputError
 
 TEXTS = (".xml", ".json", ".txt", ".csv")  # labels and lists, which are no image under another name
+SLASH = re.compile(r"[\\/]+")
 LAST_COLUMN = re.compile(r"[\s,;]+\S*$")
 
 
 class ImageNames:
-    """The images of a folder by what they may be called: with or without folders and extension, in any case."""
+    """The images of a folder by what they may be called: with or without folders and extension, in any case.
+
+    Either slash separates folders, also in file names: some archives from Windows unpack to `train\\a.jpg`.
+    """
 
     def __init__(self, images: Iterable[Path]) -> None:
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         for image in images:
-            for name in {comparable(image.name), comparable(image.stem)}:
-                self._by_name[name].append(image)
+            name = SLASH.split(str(image))[-1]
+            for key in {comparable(name), comparable(Path(name).stem)}:
+                self._by_name[key].append(image)
 
     def find(self, name: str) -> list[Path]:
         """The images that fit a name best: one, none, or several that nothing in the name tells apart.
 
-        Either slash separates folders. The images that share the most folders with the name, counted from the right,
-        go first; then those with its extension, and those in its letter case.
+        The images that share the most folders with the name, counted from the right, go first; then those with its
+        extension, and those in its letter case.
         """
-        *folders, last = re.split(r"[\\/]+", name)
+        *folders, last = SLASH.split(name)
         stem = Path(last).stem
 
         def fit(image: Path) -> tuple[int, bool, bool]:
-            shared = 0
-            for own, wanted in zip(image.parts[-2::-1], reversed(folders)):
-                if comparable(own) != comparable(wanted):
-                    break
-                shared += 1
-            return shared, comparable(last) == comparable(image.name), image.stem in (last, stem)
+            *own, own_last = SLASH.split(str(image))
+            same = [comparable(a) == comparable(b) for a, b in zip(reversed(own), reversed(folders))]
+            shared = [*same, False].index(False)
+            return shared, comparable(last) == comparable(own_last), Path(own_last).stem in (last, stem)
 
         images = self._by_name.get(comparable(last)) or self._by_name.get(comparable(stem), [])
         best = max(map(fit, images), default=None)
@@ -58,8 +61,7 @@ def pair(images: Tree, labels: Sequence[Labels], whole: Tree) -> tuple[list[Reco
     """
     names, described, missing, refusals = ImageNames(images.images), {}, [], []
     for label in labels:
-        given = [str(label.path.with_name(label.image_name))] if label.image_name else []
-        matches = next(filter(None, map(names.find, [str(label.path), *given])), [])
+        matches = names.find(str(label.path)) or names.find(f"{label.path.parent}/{label.image_name}")
         if not matches:
             missing.append(label)
         elif len(matches) > 1:

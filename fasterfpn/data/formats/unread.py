@@ -36,7 +36,7 @@ def likely_format(tree: Tree) -> str:
     masks = [path for path in tree.images if _is_mask(path.relative_to(tree.root))]
     images = ImageNames(set(tree.images) - set(masks))
     for mask in masks:
-        if found := images.find(str(mask.with_name(MASK_END.sub("", mask.stem)))):
+        if found := images.find(f"{mask.parent}/{MASK_END.sub('', mask.stem)}"):
             shown = f"{mask.relative_to(tree.root)} of {found[0].relative_to(tree.root)}"
             return f"masks of pixels ({shown}), which are not read; write VOC XML with a box around each region of them"
     return ""
