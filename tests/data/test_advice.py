@@ -122,7 +122,7 @@ def test_boxes_of_which_most_have_no_area_stop(make, tmp_path, box):
     assert len(open_data(tmp_path, validation_fraction=0).problems) == 2
     make.pair(tmp_path, "c", [("dent", box)])
     said = refused(tmp_path)
-    assert "boxes are zero-size or inverted (3 of 4; " in said and "a.xml: box (" in said
+    assert "boxes are zero-size or inverted (3 of 4, " in said and "a.xml: box (" in said
     assert "x, y, width, height" in said and "write left, top, right, bottom" in said
 
 

@@ -71,9 +71,9 @@ def fit_boxes(records: Sequence[Record], headers: Mapping[Path, Header], folder:
             "the images that were labelled"
         )
     if 2 * empty > boxes:
-        first = next(line for line in fitted.problems if EMPTY in line)
+        first = next(line for line in fitted.problems if EMPTY in line).rpartition(": ")[0]
         raise InputError(
-            f"{folder}: boxes are {EMPTY} ({empty} of {boxes}; {first}), as if the numbers were in another order or "
+            f"{folder}: boxes are {EMPTY} ({empty} of {boxes}, {first}), as if the numbers were in another order or "
             "meant x, y, width, height; write left, top, right, bottom"
         )
     return fitted
@@ -131,7 +131,10 @@ def _common_frame(records: Sequence[Record], headers: Mapping[Path, Header], fol
     if {frames[image] for image, size in sizes.items() if size != size[::-1]} == {Frame.SWAPPED}:
         boxes = [(item.box, sizes[record.image]) for record in records for item in record.objects]
         if all(_inside(box, size) for box, size in boxes) and any(_reach(box, size[::-1]) > FAR for box, size in boxes):
-            return Frame.SHOWN, f"{folder}: width and height are exchanged {everywhere}, but the boxes fit: kept"
+            return (
+                Frame.SHOWN,
+                f"{folder}: width and height are exchanged {everywhere}, but the boxes fit the images: boxes kept",
+            )
     wrong = [record for record in records if frames[record.image] is not Frame.SHOWN]
     lines = [_disagreement(record, frames[record.image], headers[record.image]) for record in wrong[:LISTED]]
     if len(wrong) > 1:

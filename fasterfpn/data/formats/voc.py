@@ -43,7 +43,7 @@ def read(tree: Tree, whole: Tree, with_defect_free: bool = False) -> Reading:
     if 2 * len(files) <= count and (other := likely_format(tree) or likely_format(whole)):
         raise InputError(
             f"{tree.root}: has {counted(len(files), 'XML file')} for {counted(count, 'image')}, and {other}; "
-            "or move those out of the folder, if the other images show no object"
+            "or, if the XML files are all the labels, move the others out of the folder"
         )
     labels, refusals = attempt(read_voc, files)
     records, unpaired = pair(images, labels, whole)

@@ -80,7 +80,7 @@ def test_a_size_with_its_sides_exchanged_is_ignored_where_the_boxes_show_it(make
     write(make, tmp_path, "square", [("dent", (2, 3, 8, 9))], (20, 20), shape=(20, 20))
     boxes, report = boxes_of(tmp_path)
     assert boxes == [[[21, 2, 30, 9]], [[1, 2, 8, 9]], [[1, 2, 8, 9]]]
-    assert "width and height are exchanged in all label files (3), but the boxes fit: kept" in report
+    assert "width and height are exchanged in all label files (3), but the boxes fit the images" in report
 
 
 @pytest.mark.parametrize(
