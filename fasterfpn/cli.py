@@ -17,8 +17,7 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from fasterfpn.data.images import list_images
-from fasterfpn.data.tree import by_suffix
+from fasterfpn.data.tree import by_suffix, walk
 from fasterfpn.engine.placement import Placement
 from fasterfpn.engine.stop import interrupt
 from fasterfpn.errors import InputError
@@ -167,11 +166,11 @@ def find_images(inputs: Sequence[Path], out: Path) -> list[Path]:
             raise InputError(f"{path}: is a video; extract its frames (ffmpeg -i VIDEO %05d.png) and give their folder")
         listed = [path]
         if path.is_dir():
-            listing = list_images(path, out)
-            listed, others = listing.images, by_suffix(listing.passed_over, path)
+            tree = walk(path, out)
+            listed, others = tree.images, by_suffix(tree.others, path)
             if not listed:
                 raise InputError(f"{path}: no image in this folder" + (f"; it holds {others}" if others else ""))
-            for problem in (*listing.problems, *([f"{path}: passed over {others}"] if others else [])):
+            for problem in (*tree.problems, *([f"{path}: passed over {others}"] if others else [])):
                 print(problem, file=sys.stderr)
         for image in listed:
             if place in (image.parent.resolve(), image.resolve().parent):

@@ -86,7 +86,7 @@ def test_imports_only_from_floors_below(file):
         ("fasterfpn.ops.nms", "from fasterfpn.ops.backend import backends\nimport torch.library, json", True),
         ("fasterfpn.train", "from fasterfpn.cli import run\nimport numpy", True),
         ("fasterfpn.train", "from fasterfpn.evaluate import main", False),
-        ("fasterfpn.study.figures", "from fasterfpn.cli import run", False),
+        ("fasterfpn.study.metrics", "from fasterfpn.cli import run", False),
         ("fasterfpn", "from fasterfpn.engine import checkpoint", True),
     ],
 )

@@ -34,15 +34,11 @@ class DataConfig:
     """Processes that decode images beside the training process; the batches do not depend on it."""
 
     def __post_init__(self) -> None:
-        check_fractions(self.validation_fraction, self.test_fraction)
+        shares = self.validation_fraction, self.test_fraction
+        if not (min(shares) >= 0 and sum(shares) < 1):  # not where one is NaN either
+            raise InputError(
+                f"validation_fraction {shares[0]} and test_fraction {shares[1]}; give two numbers from 0 whose sum is "
+                "below 1"
+            )
         if self.workers < 0:
             raise InputError(f"workers is {self.workers}; give 0 or more")
-
-
-def check_fractions(validation_fraction: float, test_fraction: float) -> None:
-    """Raise InputError unless both are at least 0 and leave something to train on."""
-    if not (validation_fraction >= 0 and test_fraction >= 0 and validation_fraction + test_fraction < 1):
-        raise InputError(
-            f"validation_fraction {validation_fraction} and test_fraction {test_fraction}; "
-            "give two numbers from 0 whose sum is below 1"
-        )

@@ -35,8 +35,8 @@ from fasterfpn.errors import InputError
 from fasterfpn.files import LOCK, exclusive, remove_unfinished, write_json, writing
 from fasterfpn.models.detector import build_detector
 from fasterfpn.study.experiment import NETWORKS, PAPER, Experiment
-from fasterfpn.study.figures import data_figures, measured_speed
-from fasterfpn.study.publish import Run, Subject, publish
+from fasterfpn.study.metrics import data_metrics, measured_speed
+from fasterfpn.study.publish import Run, publish
 
 PARTS = ("train", "valid", "test")
 
@@ -90,18 +90,20 @@ class Study:
                 training = read_json(folder / "training.json")
                 detections, speed = load_detections(folder / "detections.safetensors")
                 detector = load_detector(folder, self.device)
-                runs.append(Run(network, seed, folder, detector, detections, speed, training))
+                runs.append(Run(network, seed, RunFolder(folder), detector, detections, speed, training))
         classes = self.splits.test.classes
-        subject = Subject(
+        return publish(
+            self.out,
+            self.splits,
+            runs,
             title=f"Multiscale and single-scale Faster R-CNN on {len(classes)} kinds of defect",
             notes=notes(self.experiment, self.record),
-            record=self.record,
+            settings=self.record,
             edges=self.experiment.short_sides,
             draws=self.experiment.draws,
             numbered=True,
             paper=PAPER if set(classes) == PAPER["AP"]["multiscale"].keys() else {},
         )
-        return publish(self.out, subject, self.splits, runs)
 
 
 @contextmanager
@@ -174,12 +176,12 @@ def checked_data(data: str) -> Splits:
     """The parts of a folder. Raises `InputError` where the training part lacks a class, or another part is empty."""
     splits = open_source(DataConfig(data=data))
     print(splits.report(), flush=True)
-    figures = data_figures(splits)
-    missing = [name for name, count in figures["train"]["objects_by_class"].items() if count == 0]
+    counts = data_metrics(splits)
+    missing = [name for name, count in counts["train"]["objects_by_class"].items() if count == 0]
     if missing:
         raise InputError(f"{data}: no object of {', '.join(missing)} in the training part; add images that show some")
     for part in ("val", "test"):
-        if figures[part]["images"] == 0:
+        if counts[part]["images"] == 0:
             raise InputError(f"{data}: its {part} part holds no image; add images or name the parts")
     return splits
 

@@ -148,7 +148,7 @@ def test_a_last_false_positive_changes_nothing_and_a_first_one_never_helps(scene
 
 
 @given(images)
-def test_a_difficult_box_is_neither_demanded_nor_held_against(scene):
+def test_a_difficult_box_need_not_be_found_and_finding_it_is_ignored(scene):
     """Leaving out the difficult boxes, and the detections that claim them, gives the same figure."""
     detections, targets = tensors(scene)
     kept_detections, kept_targets = [], []
