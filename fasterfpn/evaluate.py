@@ -47,7 +47,7 @@ def main(
         data: folder of annotated images (default: the data that the run was trained on).
         split: part of the data. Default: test of the run's own data, or where the folder names a test part; else all.
         iou: lowest intersection over union, above 0 up to 1, at which a detection counts as correct.
-        json_file: also write the figures to this file, as JSON.
+        json_file: also write the metrics to this file, as JSON.
         device: cpu, cuda, cuda:1, ...
         threads: CPU threads (default: torch's choice).
     """
@@ -62,10 +62,10 @@ def main(
     print(selection.report)
     images = f"{len(selection.dataset)} images" + (f", part {selection.split}" if selection.split != "all" else "")
     print(f"{run} on {selection.data}: {images}", flush=True)
-    figures = summary(*detect_all(detector, selection.dataset), detector.classes, iou)
-    print(summary_table(figures))
+    metrics = summary(*detect_all(detector, selection.dataset), detector.classes, iou)
+    print(summary_table(metrics))
     if json_file is not None:
-        content = {"run": str(run), "data": selection.data, "split": selection.split, **without_nan(figures)}
+        content = {"run": str(run), "data": selection.data, "split": selection.split, **without_nan(metrics)}
         write_json(json_file, content)
 
 

@@ -1,6 +1,6 @@
 """`python -m fasterfpn.reproduce`: the paper's experiment from data to report.
 
-After a stop, the same command goes on.
+After a stop, the same command resumes it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fasterfpn.files import OutputError
 from fasterfpn.study.experiment import NETWORKS, SCALES
 from fasterfpn.study.stages import begun
 
-GO_ON = "the same command goes on from there"
+RESUME = "the same command resumes the experiment"
 
 
 def main(
@@ -36,7 +36,7 @@ def main(
     """Train the multiscale and the single-scale network on the same images and write report.html.
 
     Args:
-        out: folder for everything; call again with the same one to go on after a stop.
+        out: folder for everything; call again with the same one to resume after a stop.
         data: "synthetic", or a folder of annotated images, such as the originals.
         scale: cpu is 512x384 on two cores; paper is ResNet-101 and shorter side 960, for a GPU; tiny only shows that
             everything works.
@@ -74,9 +74,9 @@ def main(
             print("report", flush=True)
             content = study.publish(all_seeds, networks)
     except OutputError as error:
-        raise InputError(f"{error}; {GO_ON}") from error
-    except KeyboardInterrupt:
-        print(GO_ON, file=sys.stderr)
+        raise InputError(f"{error}; {RESUME}") from error
+    except (KeyboardInterrupt, SystemExit):
+        print(RESUME, file=sys.stderr)
         raise
     for seed, entry in content["seeds"].items():
         for name, network in entry["networks"].items():

@@ -70,7 +70,8 @@ def train(
             print(MAIN_JOB, flush=True)
         if config.data.data != "synthetic":  # so that evaluate finds it from anywhere
             config = replace(config, data=replace(config.data, data=str(Path(config.data.data).resolve())))
-        splits = open_source(config.data)
+        # A run was checked for copies as it began; that its data are the same since, its resume file tells.
+        splits = open_source(config.data if resume is None else replace(config.data, allow_copies=True))
         if len(splits.train) == 0:
             raise InputError(f"{config.data.data}: no image to train on; all are in its val or test part")
         print(splits.report(), flush=True)
@@ -144,11 +145,11 @@ def finish(detector: Detector, splits: Splits, config: Config, outcome: Outcome,
     """Evaluate on the test part: write metrics.json, print the table of results, and write the report."""
     device = next(detector.parameters()).device
     detections, targets = detect_all(detector, splits.test)
-    figures = summary(detections, targets, detector.classes)
+    metrics = summary(detections, targets, detector.classes)
     training = without_nan(asdict(outcome)) | {"threads": torch.get_num_threads(), "device": str(device)}
-    write_json(folder.metrics, {"test": without_nan(figures), "training": training})
+    write_json(folder.metrics, {"test": without_nan(metrics), "training": training})
     print(f"{outcome.steps} steps in {outcome.seconds:.0f} s; weights of step {outcome.best_step} (best on validation)")
-    print(summary_table(figures))
+    print(summary_table(metrics))
     publish_run(folder, detector, splits, config, detections, training)
     print(f"{folder.report_page}: the report; the weights are in {folder.best}, the results in {folder.metrics}")
 

@@ -1,4 +1,4 @@
-"""What a run keeps of its network: checkpoints to detect with, and the whole state of a training to go on with.
+"""What a run keeps of its network: checkpoints to detect with, and the whole state of a training to resume.
 
 A checkpoint holds the tensors under the detector's own names, and in its header the configuration, the class names and
 the step. A resume file holds `weights.NAME`, `optimizer.INDEX.NAME` of the parameter with that index, and `generator`,
@@ -8,7 +8,7 @@ the state (n,) uint8 of what draws the training samples; its header adds `data`,
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,16 +146,17 @@ def restore_training(
     """Put the file's state into `detector` and `optimizer`, built as for a fresh start.
 
     Returns how far the training had come, and the record of its `Placement`, which version 1 did not write. Raises
-    `InputError` where `config`, the class names or `data` are not those of the training that was stopped.
+    `InputError` where `config`, the class names or `data` are not those of the training that was stopped; the path of
+    the data may be another, since they may have been moved.
     """
     tensors, header = read_tensors(path)
     stopped, progress = _stopped(path, header)
-    if stopped != config:
+    if replace(stopped, data=replace(stopped.data, data=config.data.data)) != config:
         raise InputError(f"{path}: belongs to a training with another configuration; give a new folder")
     if header.get("classes") != list(detector.classes):
         raise InputError(f"{path}: the data has other classes now than when the training was stopped")
     if header.get("data") != data:
-        earlier = "" if "placement" in header else ", or go on with the version of fasterfpn that wrote this file"
+        earlier = "" if "placement" in header else ", or resume with the version of fasterfpn that wrote this file"
         raise InputError(
             f"{path}: the images or labels have changed since the training was stopped; train anew{earlier}"
         )

@@ -57,7 +57,7 @@ class Placement:
         return record | {"threads": torch.get_num_threads(), "torch": torch.__version__}
 
     def warning(self, before: dict[str, Any] | None) -> str:
-        """What to say where a run goes on that was stopped where `record()` was `before`; "" where nothing changed."""
+        """What to say where a run is resumed that was stopped where `record()` was `before`; "" for no change."""
         if before is None:  # a file of version 1
             return (
                 "it is not recorded where this run was stopped: only the same device and threads give the same weights"

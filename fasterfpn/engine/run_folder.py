@@ -27,7 +27,7 @@ class RunFolder:
         self.best = path / "model.safetensors"  # the weights of the best validation
         self.last = path / "last.safetensors"  # those of the last whole epoch, or of the end
         self.resume = path / "resume.safetensors"  # what further steps depend on; removed once all is done
-        self.metrics = path / "metrics.json"  # the figures of the test part
+        self.metrics = path / "metrics.json"  # of the test part
         self.report_page = path / "report.html"
         self.report_figures = path / "report.json"
 
@@ -60,7 +60,7 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder for this process alone, to go on with the run in it. Raises what `files.exclusive` raises."""
+        """Hold the folder for this process alone, to resume the run in it. Raises what `files.exclusive` raises."""
         if not self.path.is_dir():
             raise InputError(f"{self.path}: no such run folder")
         with exclusive(self.path):
