@@ -24,18 +24,27 @@ from fasterfpn.engine.stop import interrupt
 from fasterfpn.errors import InputError
 from fasterfpn.files import OutputError, exclusive, write_bytes, writing
 
-RunArgument = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-ImagesArgument = Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE_OR_FOLDER...")]
-DEFAULT_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LARGEST_JPEG = 65_500  # pixels a side, libjpeg's limit
 LONGEST_NAME = 255  # bytes, of the usual file systems
 MOST_THREADS = 1024
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".wmv")
 
 
-def optional(metavar: str, name: str | None = None) -> Any:
-    """For an argument that may be missing: how the help calls its value. What happens without it stands in its text."""
-    return tyro.conf.arg(name=name, metavar=metavar, help_behavior_hint="")
+def optional(metavar: str, name: str | None = None, text: str | None = None) -> Any:
+    """For an argument that may be missing: how the help calls its value. What happens without it stands in `text`."""
+    return tyro.conf.arg(name=name, metavar=metavar, help=text, help_behavior_hint="")
+
+
+RunArgument = Annotated[
+    tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="a run folder, or a checkpoint file.")
+]
+ImagesArgument = Annotated[
+    tyro.conf.Positional[tuple[Path, ...]],
+    tyro.conf.arg(metavar="IMAGE_OR_FOLDER...", help="images, and folders that are searched for images."),
+]
+Device = Annotated[str, tyro.conf.arg(help="cpu, cuda, cuda:1, ...")]
+Threads = Annotated[int | None, optional("N", text="CPU threads (default: torch's choice).")]
+DEFAULT_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def run(command: Callable[..., object], prog: str, args: Sequence[str] | None = None) -> None:

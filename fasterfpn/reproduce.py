@@ -10,9 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
-
-from fasterfpn.cli import checked_device, optional, run
+from fasterfpn.cli import DEFAULT_DEVICE, Device, Threads, checked_device, optional, run
 from fasterfpn.errors import InputError
 from fasterfpn.files import OutputError
 from fasterfpn.study.experiment import NETWORKS, SCALES
@@ -30,8 +28,8 @@ def main(
     ablation: bool = False,
     weights: Annotated[str | None, optional("FILE|URL|NAME|RUN")] = None,
     steps: Annotated[int | None, optional("N")] = None,
-    device: str = "cuda" if torch.cuda.is_available() else "cpu",
-    threads: Annotated[int | None, optional("N")] = None,
+    device: Device = DEFAULT_DEVICE,
+    threads: Threads = None,
 ) -> None:
     """Train the multiscale and the single-scale network on the same images and write report.html.
 
@@ -45,15 +43,11 @@ def main(
         ablation: also train a pyramid without the top-down sums.
         weights: pre-trained weights for every network, as in train, with frozen norms (default: from scratch).
         steps: steps of training, instead of the scale's own number.
-        device: cpu, cuda, cuda:1, ...
-        threads: CPU threads (default: torch's choice).
     """
-    for name, value, least in (("seeds", seeds, 1), ("first-seed", first_seed, 0), ("threads", threads or 1, 1)):
+    for name, value, least in (("seeds", seeds, 1), ("first-seed", first_seed, 0)):
         if value < least:
             raise InputError(f"--{name} {value}: give {least} or more")
-    if threads is not None:
-        torch.set_num_threads(threads)
-    target = checked_device(device)
+    target = checked_device(device, threads)
     experiment = SCALES[scale]
     if steps is not None:
         experiment = replace(experiment, training=replace(experiment.training, steps=steps))

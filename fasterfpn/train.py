@@ -17,7 +17,7 @@ from typing import Annotated
 import torch
 import tyro
 
-from fasterfpn.cli import checked_device, optional, run
+from fasterfpn.cli import DEFAULT_DEVICE, Device, Threads, checked_device, optional, run
 from fasterfpn.data.dataset import check_images
 from fasterfpn.data.refusals import refuse
 from fasterfpn.data.sources import open_source
@@ -170,9 +170,9 @@ def command(preset: Preset):
         config: Annotated[Config, tyro.conf.OmitArgPrefixes] = PRESETS[preset],
         preset: Preset = preset,
         out: Annotated[Path | None, optional("FOLDER")] = None,
-        device: str = "cuda" if torch.cuda.is_available() else "cpu",
+        device: Device = DEFAULT_DEVICE,
         weights: Annotated[str | None, optional("FILE|URL|NAME|RUN")] = None,
-        threads: Annotated[int | None, optional("N")] = None,
+        threads: Threads = None,
         resume: Annotated[Path | None, optional("RUN")] = None,
     ) -> None:
         """Train a detector; without arguments, the demo preset on built-in pictures of aluminium profiles.
@@ -182,9 +182,7 @@ def command(preset: Preset):
             preset: sets all defaults. demo (for the built-in pictures) and small (for folders) learn on two CPU cores;
                 paper is the paper's recipe for a GPU, torchvision that of torchvision's detector.
             out: the run folder to make (default: the next free runs/NNN).
-            device: cpu, cuda, cuda:1, ...
             weights: a ResNet's or torchvision detector's state dict (file or URL), "imagenet", or an earlier run.
-            threads: CPU threads (default: torch's choice).
             resume: the folder of a stopped run, to complete it there with its own configuration.
         """
         if resume is not None and (out is not None or weights is not None or config != PRESETS[preset]):
