@@ -208,13 +208,13 @@ def picture_paths(images: Sequence[Path], out: Path) -> list[Path]:
 
 
 def save_picture(picture: Image.Image, path: Path, quality: int = 95) -> Path:
-    """Save as JPEG, whole, without subsampling colours; as PNG, with that suffix, what is too large for JPEG.
+    """Save as JPEG, whole, without subsampling colours; as PNG where that is the suffix or JPEG cannot be so large.
 
-    Returns the path of the file. Raises `OutputError`.
+    Returns the path of the file, whose suffix becomes .png for what is too large. Raises `OutputError`.
     """
-    fits = max(picture.size) <= LARGEST_JPEG
-    path = path if fits else path.with_suffix(".png")
+    if max(picture.size) > LARGEST_JPEG:
+        path = path.with_suffix(".png")
     encoded = io.BytesIO()  # Pillow, writing to a file, takes no notice of a disk that is full
-    picture.save(encoded, "JPEG" if fits else "PNG", quality=quality, subsampling=0)
+    picture.save(encoded, "PNG" if path.suffix.lower() == ".png" else "JPEG", quality=quality, subsampling=0)
     write_bytes(path, encoded.getvalue())
     return path

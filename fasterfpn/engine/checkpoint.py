@@ -49,11 +49,7 @@ class Progress:
 
 
 def save_checkpoint(path: Path, detector: Detector, config: Config, step: int) -> None:
-    """Write weights, `config`, class names and `step`, whole.
-
-    Raises `FloatingPointError`, writing nothing, where a weight is not finite, and `OutputError` for what the file
-    system refuses.
-    """
+    """Write a checkpoint, whole. Raises `OutputError`, and `FloatingPointError` where a weight is not finite."""
     weights = detector.state_dict()
     for name, weight in weights.items():
         if not weight.isfinite().all():
@@ -70,14 +66,14 @@ def checkpoint_path(run: Path | str) -> Path:
     if not run.is_dir():
         raise InputError(f"{run}: no such run folder or checkpoint; train one with python -m fasterfpn.train")
     folder = RunFolder(run)
-    for path in (folder.best, folder.last):
-        if path.is_file():
-            return path
+    if folder.best.is_file():
+        return folder.best
+    if folder.last.is_file():
+        return folder.last
     if folder.config.is_file():
         raise InputError(f"{run}: its training has saved no weights yet; wait until its first epoch has ended")
-    raise InputError(
-        f"{run}: no {folder.best.name} and no {folder.last.name} in this folder; give a run folder or a checkpoint file"
-    )
+    names = f"no {folder.best.name} and no {folder.last.name}"
+    raise InputError(f"{run}: {names} in this folder; give a run folder or a checkpoint file")
 
 
 def read_checkpoint(run: Path | str) -> Checkpoint:
@@ -87,26 +83,21 @@ def read_checkpoint(run: Path | str) -> Checkpoint:
     if header.get("format") != DETECTOR:
         raise InputError(f"{path}: not a checkpoint of this program; other weights only serve to start a training")
     classes, step = header.get("classes"), header.get("step")
-    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
-        raise InputError(f"{path}: its class names are damaged; take another checkpoint")
-    if not isinstance(step, int):
-        raise InputError(f"{path}: its step is damaged; take another checkpoint")
+    named = isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)
+    if not named or not isinstance(step, int):
+        raise InputError(f"{path}: its class names or its step are damaged; take another checkpoint")
     return Checkpoint(config_from_record(header.get("config"), str(path)), tuple(classes), step, weights)
 
 
 def load_detector(run: Path | str, device: str | torch.device = "cpu") -> Detector:
-    """A detector to detect with, from a run folder or a checkpoint file; `detector.classes` are its class names.
-
-    It is in evaluation mode and its weights ask for no gradient; `requires_grad_()` and `train()` change that.
-    """
+    """A detector from a run folder or a checkpoint file, in evaluation mode, whose weights ask for no gradient."""
     checkpoint = read_checkpoint(run)
     detector = Detector(checkpoint.config.model, checkpoint.classes)
     try:
         detector.load_state_dict(checkpoint.weights)
     except RuntimeError as error:
-        raise InputError(
-            f"{checkpoint_path(run)}: its weights do not fit its own configuration; take another checkpoint"
-        ) from error
+        path = checkpoint_path(run)
+        raise InputError(f"{path}: its weights do not fit its own configuration; take another checkpoint") from error
     return detector.requires_grad_(False).to(device).eval()
 
 
@@ -162,15 +153,16 @@ def restore_training(
         )
     try:
         state: dict[int, dict[str, Tensor]] = {}
-        for name in [name for name in tensors if name.startswith(OPTIMIZER)]:
-            _, index, entry = name.split(".")
-            state.setdefault(int(index), {})[entry] = tensors[name]
+        for name, value in tensors.items():
+            if name.startswith(OPTIMIZER):
+                _, index, entry = name.split(".")
+                state.setdefault(int(index), {})[entry] = value
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         for index, entries in state.items():
             if any(value.dim() and value.shape != parameters[index].shape for value in entries.values()):
                 raise ValueError(f"the optimiser's state {index} has another shape than its weight")
-        names = [name for name in tensors if name.startswith(WEIGHTS)]
-        detector.load_state_dict({name.removeprefix(WEIGHTS): tensors[name] for name in names})
+        weights = {name: value for name, value in tensors.items() if name.startswith(WEIGHTS)}
+        detector.load_state_dict({name.removeprefix(WEIGHTS): value for name, value in weights.items()})
         optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
         detector.generator.set_state(tensors[GENERATOR])
     except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:

@@ -130,11 +130,9 @@ class Trainer:
 
     def remaining_batches(self) -> Iterator[Batch]:
         """The sequence that the seed gives, without those of the steps already done."""
-        training, data = self.config.training, self.config.data
-        generator = Generator().manual_seed(training.seed)
-        return training_batches(
-            self.images, training.batch_size, generator, data.workers, data.flip, skip=self.budget.done
-        )
+        size, data = self.config.training.batch_size, self.config.data
+        generator = Generator().manual_seed(self.config.training.seed)
+        return training_batches(self.images, size, generator, data.workers, data.flip, skip=self.budget.done)
 
     def step(self, batch: Batch) -> dict[str, float]:
         """One step of the optimiser on one batch; returns its losses.
@@ -170,8 +168,7 @@ class Trainer:
         """Count the step; once a budget in minutes knows its number of steps, that takes its place in `config`."""
         known = self.budget.total is not None
         self.budget.tick()
-        if self.budget.total is not None and not known:
-            steps = self.budget.total
+        if not known and (steps := self.budget.total) is not None:
             tqdm.write(f"{self.config.training.minutes:g} minutes make {steps} steps; a run of that many repeats it")
             self.config = replace(self.config, training=replace(self.config.training, steps=steps, minutes=None))
 
@@ -224,11 +221,8 @@ class Trainer:
         """What to tell the user when numbers are no longer finite. The weights of that moment are never saved."""
         last = self.folder.last
         kept = f"; the last whole epoch's weights are in {last}" if last.exists() else ""
-        images = ", ".join(batch.names)
-        return InputError(
-            f"step {step}: {reason} (images {images}); training stopped. Look at these images, or try a lower "
-            f"learning rate{kept}"
-        )
+        where = f"step {step}: {reason} (images {', '.join(batch.names)})"
+        return InputError(f"{where}; training stopped. Look at these images, or try a lower learning rate{kept}")
 
     def elapsed(self) -> float:
         """Seconds of training so far, those before a stop included."""
