@@ -141,6 +141,16 @@ def test_a_second_signal_stops_within_the_step_and_what_was_saved_before_counts(
     assert stopped_training(RunFolder(tmp_path / "run").resume)[1].step == 0
 
 
+def test_a_signal_that_was_ignored_before_stays_ignored(tmp_path):
+    """As Ctrl-C is in a process that a shell script has put into the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        data = dataclasses.replace(splits(8), train=Signalling(8, 2))
+        assert make_trainer(make_config(steps=3), tmp_path, data).run().steps == 3
+    finally:
+        assert signal.signal(signal.SIGINT, before) == signal.SIG_IGN
+
+
 def test_a_training_beside_the_main_thread_leaves_signals_alone(tmp_path):
     with ThreadPoolExecutor() as threads:
         threads.submit(make_trainer(make_config(steps=1), tmp_path).run).result()
