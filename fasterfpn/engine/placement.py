@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from fasterfpn.errors import InputError
 
@@ -46,10 +45,6 @@ class Placement:
     def autocast(self) -> AbstractContextManager:
         """The context in which a forward pass is in `dtype`."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
-
-    def move(self, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Copy the tensors of a target to the device."""
-        return {name: value.to(self.device) for name, value in target.items()}
 
     def record(self) -> dict[str, Any]:
         """What the bits of a run depend on beside its configuration, as text and numbers for JSON."""

@@ -144,8 +144,9 @@ class Trainer:
         self.rate = learning_rate(settings, self.budget.done, self.budget.total)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
-        images = [image.to(self.placement.device) for image in batch.images]
-        targets = [self.placement.move(target) for target in batch.targets]
+        device = self.placement.device
+        images = [image.to(device) for image in batch.images]
+        targets = [{name: value.to(device) for name, value in target.items()} for target in batch.targets]
         # Forward: pyramid, proposals, sampled anchors and proposals; the losses are scalars (eq. 3).
         with self.placement.autocast():
             losses = self.detector(images, targets)
