@@ -71,6 +71,7 @@ class Trainer:
         `OutputError` where a file of the run cannot be written; the files that were whole before stay whole.
         """
         self.detector.train()
+        self.started = time.monotonic()
         with StopSignals() as stop, tqdm(desc="train", unit="step", initial=self.budget.done) as self.bar:
             if not self.restored:
                 self.begin()
@@ -227,7 +228,7 @@ class Trainer:
 
     def elapsed(self) -> float:
         """Seconds of training so far, those before a stop included."""
-        return self.seconds + self.bar.format_dict["elapsed"]
+        return self.seconds + time.monotonic() - self.started
 
     def epoch(self) -> float:
         """Visits of every image so far."""

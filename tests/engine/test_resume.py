@@ -265,6 +265,17 @@ def test_the_seconds_before_the_stop_count(tmp_path):
     assert trainer.seconds > 0 and trainer.run().seconds > trainer.seconds
 
 
+def test_seconds_are_counted_where_no_progress_is_shown(tmp_path, monkeypatch):
+    """As with TQDM_DISABLE=1."""
+
+    class Silent(trainer_module.tqdm):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options, disable=True)
+
+    monkeypatch.setattr(trainer_module, "tqdm", Silent)
+    assert make_trainer(make_config(steps=1), tmp_path, splits(8)).run().seconds > 0
+
+
 def test_it_is_not_written_more_often_than_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer_module, "RESUME_SECONDS", 3600)
     killed(make_config(steps=8, validations=1), tmp_path / "run", 12)
