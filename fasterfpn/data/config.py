@@ -21,7 +21,7 @@ class DataConfig:
     with_defect_free: bool = False
     """In the aluminium data set's layout, take the images without defect as well."""
     allow_copies: bool = False
-    """Go on where two parts share images (found by their content), which makes the results too good."""
+    """Train although two parts share images (found by their content), which makes the results too good."""
     split_seed: int = 0
     """Seed of the split into parts, where the folder does not name them."""
     validation_fraction: float = 0.1
