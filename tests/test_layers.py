@@ -159,8 +159,8 @@ def test_no_file_has_more_than_300_lines():
 @pytest.mark.parametrize(
     ("files", "most"),  # lower these with the code; they are to reach 8300, 5800, 2400 and 2700
     [
-        pytest.param(MODULES, 11060, id="all"),
-        pytest.param(set(MODULES) - set(ANNEXES), 7810, id="without the annexes"),
+        pytest.param(MODULES, 10960, id="all"),
+        pytest.param(set(MODULES) - set(ANNEXES), 7750, id="without the annexes"),
         pytest.param(below("geometry", "ops", "models"), 2780, id="geometry, ops, models"),
         pytest.param(SOURCES, 2700, id="csrc"),
     ],
