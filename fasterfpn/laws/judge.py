@@ -1,6 +1,8 @@
 """The process that runs a learner's file: `python -m fasterfpn.laws.judge`, started by `fasterfpn.laws.process`.
 
 It tells what happens on a pipe, a JSON object a line, as soon as it happens, so that no crash takes it away:
+{"laws": [text, ..]}         what the laws say
+{"fault": text}              the teacher's file of laws cannot be read
 {"problem": text}            the file cannot be judged: it does not load, or hands on what is not the learner's
 {"law": i}                   law i begins
 {"call": text}               the learner's function is about to be called
@@ -42,8 +44,18 @@ class TooLong(BaseException):
 
 
 def judge(task: Task, file: Path, seed: int, extra: Path | None, first: int, tell: Callable[..., None]) -> None:
-    """Load the file, check the laws from number `first` on, and tell."""
-    laws = all_laws(task, extra)
+    """Load the file, check the laws from number `first` on, and tell.
+
+    `extra` is a teacher's file with more laws, `LAWS = {"iou": [..]}`.
+    """
+    laws = laws_of(task.laws_module)
+    if extra is not None:
+        try:
+            laws += _module("teachers_laws", extra).LAWS.get(task.name, [])
+        except Exception as error:
+            tell(fault=f"{type(error).__name__}: {error}")
+            return
+    tell(laws=[law.says for law in laws])
     reference, typical = task.laws_module.reference, task.laws_module.typical()
     guard(str(file), task.taken)
     _limit()
@@ -66,14 +78,6 @@ def judge(task: Task, file: Path, seed: int, extra: Path | None, first: int, tel
         tell(law=number)
         _check(number, law, recorder, seed, tell)
     tell(seconds=[_seconds(solution, typical), _seconds(reference, typical)])
-
-
-def all_laws(task: Task, extra: Path | None) -> list[Law]:
-    """The laws of a task, and those that a teacher's file has for it in `LAWS = {"iou": [..]}`."""
-    own = laws_of(task.laws_module)
-    if extra is None:
-        return own
-    return own + list(_module("teachers_laws", extra).LAWS.get(task.name, []))
 
 
 def load(task: Task, file: Path) -> Callable:

@@ -146,7 +146,7 @@ class Recorder:
         except (Exception, SystemExit) as error:
             self.calls.append((text, f"raised {_raised(error)}"))
             raise Broken("it returns a result") from error
-        self.calls.append((text, plain.plain(result)))
+        self.calls.append((text, f"gave {plain.plain(result)}"))
         for name, value, old in zip(arguments, arguments.values(), kept):
             if not _same(value, old):
                 raise Broken(f"the arguments are left as they are, but {name} is now {plain.plain(value)}")

@@ -11,13 +11,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import fasterfpn
+from fasterfpn.errors import InputError
 from fasterfpn.laws.tasks import Task
 
 SECONDS = 120.0  # for all laws of a task together
+NO_MORE = 1 << 30  # as the number of the next law
 LONGEST_OUTPUT = 2000  # characters of what the file prints that are kept
 
 
@@ -34,6 +37,7 @@ class Counterexample:
 class Verdict:
     """What the laws say of a file. `problem`: why it could not be judged, or None."""
 
+    laws: list[str] = field(default_factory=list)
     held: list[int] = field(default_factory=list)
     broken: dict[int, Counterexample] = field(default_factory=dict)
     problem: str | None = None
@@ -41,19 +45,18 @@ class Verdict:
     printed: str = ""
 
 
-def judged(task: Task, file: Path, laws: int, seed: int = 0, extra: Path | None = None) -> Verdict:
-    """The verdict of the first `laws` laws of a task, and its teacher's, on a file.
+def judged(task: Task, file: Path, seed: int = 0, extra: Path | None = None) -> Verdict:
+    """The verdict of the laws of a task, and of those in the file `extra`, on a learner's file.
 
     A law at which the process dies is broken; the laws behind it get a new process, within the same limit of time.
+    Raises `InputError` where `extra` cannot be read.
     """
     verdict, end, first = Verdict(), time.monotonic() + SECONDS, 0
-    while first < laws:
+    while verdict.problem is None and first <= len(verdict.laws):
         with tempfile.TemporaryDirectory(prefix="fasterfpn-", ignore_cleanup_errors=True) as folder:
             first = _run(task, file, first, seed, extra, Path(folder), end, verdict)
-        if verdict.problem is not None:
-            break
         if time.monotonic() > end:
-            for law in range(first, laws):
+            for law in range(first, len(verdict.laws)):
                 verdict.broken[law] = Counterexample(law, [], f"all laws are tried within {SECONDS:g} seconds")
             break
     return verdict
@@ -93,33 +96,38 @@ def _run(
     law, call, done = first, None, False
     try:
         for message in _messages(reader, process, end, verdict):
-            call = message.get("call", call)
-            if "problem" in message:
-                verdict.problem, done = message["problem"], True
-            elif "law" in message:
-                law, call = message["law"], None
-            elif "broken" in message:
+            law, call = message.get("law", law), message.get("call", call)
+            verdict.laws = message.get("laws", verdict.laws)
+            if "broken" in message:
                 calls = [tuple(pair) for pair in message["calls"]]
                 verdict.broken[law] = Counterexample(law, calls, message["says"])
             elif "held" in message:
                 verdict.held.append(law)
-            elif "seconds" in message:
-                verdict.seconds, done = tuple(message["seconds"]), True
+            elif "fault" in message:
+                raise InputError(
+                    f"{extra}: cannot be used as laws ({message['fault']}); fasterfpn/laws/iou.py shows how"
+                )
+            elif "problem" in message or "seconds" in message:
+                verdict.problem, verdict.seconds = message.get("problem"), tuple(message.get("seconds", (None, None)))
+                done = True
+                break
+        late = time.monotonic() > end
+        if not done and not late:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)  # its pipe is closed: it has ended, or is about to
     finally:
-        late = process.poll() is None and time.monotonic() > end
-        if late or process.poll() is None and not done:
-            _kill(process)
-        code = process.wait()
-        _kill(process)  # what the file started
+        _kill(process)
+        process.wait()
         process.stdout.close()
         os.close(reader)
     if done:
-        return 10**6
-    if call is None and law not in verdict.broken and law not in verdict.held:
-        verdict.problem = f"it does not load: {_ending(code, late)}{_last_line(verdict)}"
+        return NO_MORE
+    happened = "did not come back" if late else _ending(process.returncode)
+    if call is None:
+        last = verdict.printed.strip().splitlines()[-1:]
+        verdict.problem = f"it does not load: it {happened}" + "".join(f"; it printed last: {line}" for line in last)
     elif law not in verdict.held:
-        happened = "it did not come back" if late else _ending(code, late)
-        verdict.broken.setdefault(law, Counterexample(law, [(call or task.function, happened)], "it returns a result"))
+        verdict.broken.setdefault(law, Counterexample(law, [(call, happened)], "it returns a result"))
     return law + 1
 
 
@@ -131,7 +139,10 @@ def _messages(reader: int, process: subprocess.Popen, end: float, verdict: Verdi
             os.set_blocking(descriptor, False)
             selector.register(descriptor, selectors.EVENT_READ)
         while selector.get_map() and (left := end - time.monotonic()) > 0:
-            for key, _ in selector.select(left):
+            events = selector.select(min(left, 1))
+            if not events and process.poll() is not None:
+                return  # what it started may still hold the pipe
+            for key, _ in events:
                 chunk = os.read(key.fd, 1 << 16)
                 if not chunk:
                     selector.unregister(key.fd)
@@ -145,22 +156,11 @@ def _messages(reader: int, process: subprocess.Popen, end: float, verdict: Verdi
 
 
 def _kill(process: subprocess.Popen) -> None:
-    """End the process and those of its group, if there is any."""
-    try:
+    """End the process and those that it started, if there are any."""
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
-def _ending(code: int, late: bool) -> str:
-    """How a process ended, in words."""
-    if late:
-        return "it did not come back"
-    if code < 0:
-        return f"the process crashed ({signal.Signals(-code).name})"
-    return f"the process ended with exit status {code}"
-
-
-def _last_line(verdict: Verdict) -> str:
-    lines = verdict.printed.strip().splitlines()
-    return f"; its last line was: {lines[-1]}" if lines else ""
+def _ending(code: int) -> str:
+    """How a process ended by itself, in words."""
+    return f"crashed ({signal.Signals(-code).name})" if code < 0 else f"ended the process, with exit status {code}"
