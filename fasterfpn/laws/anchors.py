@@ -19,6 +19,7 @@ def level(pyramid_anchors, height, width, area, ratios, stride):
     expect_that(isinstance(levels, list | tuple) and len(levels) == 1, "a list with one tensor a level comes back")
     anchors = values(levels[0])
     expect_that(anchors.ndim == 2 and anchors.shape[1] == 4, f"a level has shape (N, 4), not {tuple(anchors.shape)}")
+    expect_that(len(anchors) > 0, "no level is without anchors")
     return anchors
 
 

@@ -117,6 +117,30 @@ def perfect_is_one(average_precision, count, method):
 
 
 @law(
+    "The detections of all images are ranked together, best score first; each meets the objects of its own image.",
+    images=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 2)), min_size=1, max_size=3),
+)
+def ranked_over_all_images(average_precision, images):
+    scene = []
+    for number, (right, wrong) in enumerate([(1, 0), *images[1:]]):
+        found = [(far(9 - i), 1, 0.1 + i / 10) for i in range(wrong)] + [
+            (far(i), 1, 0.9 - number / 10) for i in range(right)
+        ]
+        scene.append((found, [(far(i), 1) for i in range(right)]))
+    check(average_precision, scene)
+
+
+@law(
+    "Precision counts as the best there or at any higher recall: the envelope.",
+    ranking=rankings,
+    missed=st.integers(0, 1),
+    method=method,
+)
+def under_the_envelope(average_precision, ranking, missed, method):
+    check(average_precision, ranked(ranking, 0 if sum(ranking) == 3 else missed), 0.5, method)
+
+
+@law(
     "A second detection of the same object is wrong.", copies=st.integers(2, 4), missed=st.integers(0, 1), method=method
 )
 def twice_found_is_once_right(average_precision, copies, missed, method):
@@ -138,27 +162,6 @@ def missed_objects_count(average_precision, found, missed, method):
 def equal_to_the_threshold_is_enough(average_precision, wide, threshold):
     scene = [([((0, 0, wide, 4), 1, 0.8)], [((0, 0, 4, 4), 1)])]  # IoU wide / 4
     check(average_precision, scene, threshold)
-
-
-@law(
-    "The detections of all images are ranked together, by score; a detection meets only the objects of its own image.",
-    first=rankings,
-    second=rankings,
-)
-def ranked_over_all_images(average_precision, first, second):
-    scene = [*ranked(first[:3]), *ranked([*second[:2]])]
-    scene = scene if sum(len(truths) for _, truths in scene) <= 3 else scene[:1]
-    check(average_precision, scene)
-
-
-@law(
-    "Precision counts as the best there or at any higher recall: the envelope.",
-    ranking=rankings,
-    missed=st.integers(0, 1),
-    method=method,
-)
-def under_the_envelope(average_precision, ranking, missed, method):
-    check(average_precision, ranked(ranking, 0 if sum(ranking) == 3 else missed), 0.5, method)
 
 
 @law(

@@ -28,6 +28,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from hypothesis.errors import HypothesisException
 
 from fasterfpn.laws.guard import Taken, guard, refuse
 from fasterfpn.laws.law import Broken, Law, Recorder, exercise_settings, laws_of
@@ -74,9 +75,14 @@ def judge(task: Task, file: Path, seed: int, extra: Path | None, first: int, tel
         limit=lambda: _at_most(CALL_SECONDS),
         before=lambda text: tell(call=text),
     )
+    all_hold = True
     for number, law in enumerate(laws[first:], start=first):
         tell(law=number)
-        _check(number, law, recorder, seed, tell)
+        try:
+            all_hold &= _check(number, law, recorder, seed, all_hold, tell)
+        except Taken as error:
+            tell(problem=str(error))
+            return
     tell(seconds=[_seconds(solution, typical), _seconds(reference, typical)])
 
 
@@ -95,24 +101,24 @@ def _module(name: str, file: Path) -> Any:
     return module
 
 
-def _check(number: int, law: Law, recorder: Recorder, seed: int, tell: Callable[..., None]) -> None:
+def _check(number: int, law: Law, recorder: Recorder, seed: int, shrink: bool, tell: Callable[..., None]) -> bool:
+    """Whether the law holds. A counterexample that nobody is shown need not be made small."""
+
     def holds(function: Callable, **inputs: Any) -> None:
         recorder.calls.clear()
         try:
             law.holds(function, **inputs)
-        except (Broken, TooLong) as broken:
-            calls = recorder.calls[-SHOWN_CALLS:]
-            tell(broken=number, calls=calls, says=getattr(broken, "says", None) or str(broken))
+        except (Exception, TooLong) as broken:
+            if not isinstance(broken, HypothesisException):
+                tell(broken=number, calls=recorder.calls[-SHOWN_CALLS:], says=str(broken))
             raise
 
     try:
-        Law(law.says, law.inputs, holds).check(recorder, exercise_settings(), seed)
-    except (Broken, TooLong):
-        return
-    except Taken as error:
-        tell(problem=str(error))
-        return
+        Law(law.says, law.inputs, holds).check(recorder, exercise_settings(shrink), seed)
+    except (Broken, TooLong, HypothesisException):
+        return False
     tell(held=number)
+    return True
 
 
 @contextmanager

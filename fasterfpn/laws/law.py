@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -11,7 +11,8 @@ from typing import Any
 
 import hypothesis
 import torch
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
+from hypothesis.errors import HypothesisException
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
@@ -50,7 +51,12 @@ class Law:
         """
 
         def attempt(**inputs: Any) -> None:
-            self.holds(implementation, **inputs)
+            try:
+                self.holds(implementation, **inputs)
+            except (Broken, HypothesisException):
+                raise
+            except Exception as error:  # a plain assert, or a result that the law cannot read
+                raise Broken(str(error) or "otherwise") from error
 
         attempt.__name__ = attempt.__qualname__ = self.name
         attempt = hypothesis.given(**self.inputs)(attempt) if self.inputs else attempt
@@ -71,10 +77,11 @@ def laws_of(module: ModuleType) -> list[Law]:
     return [value for value in vars(module).values() if isinstance(value, Law)]
 
 
-def exercise_settings() -> hypothesis.settings:
+def exercise_settings(shrink: bool = True) -> hypothesis.settings:
     """Those of `fasterfpn exercise`: no deadline, no data base, no remarks about speed."""
     return hypothesis.settings(
         max_examples=EXAMPLES,
+        phases=(Phase.generate, Phase.shrink) if shrink else (Phase.generate,),
         deadline=None,
         database=None,
         report_multiple_bugs=False,
@@ -102,9 +109,9 @@ def expect(got: Any, wanted: Any, what: str = "the result", tolerance: float = T
     """Raises `Broken` unless `got` has the shape and, within the tolerance, the values of `wanted`; NaN equals NaN."""
     result, due = values(got, what), values(wanted)
     if result.shape != due.shape:
-        raise Broken(f"{what} has shape {tuple(due.shape)}, not {tuple(result.shape)}: {plain.plain(wanted)}")
+        raise Broken(f"{what} has shape {tuple(due.shape)}, not {tuple(result.shape)}: {plain.about(wanted)}")
     if not torch.allclose(result, due, rtol=tolerance, atol=tolerance, equal_nan=True):
-        raise Broken(f"{what} is {plain.plain(wanted)}")
+        raise Broken(f"{what} is {plain.about(wanted)}")
 
 
 def expect_that(condition: bool, says: str) -> None:
@@ -146,7 +153,7 @@ class Recorder:
         except (Exception, SystemExit) as error:
             self.calls.append((text, f"raised {_raised(error)}"))
             raise Broken("it returns a result") from error
-        self.calls.append((text, f"gave {plain.plain(result)}"))
+        self.calls.append((text, f"gave {plain.about(result)}"))
         for name, value, old in zip(arguments, arguments.values(), kept):
             if not _same(value, old):
                 raise Broken(f"the arguments are left as they are, but {name} is now {plain.plain(value)}")
@@ -180,13 +187,3 @@ def _same(value: Any, old: Any) -> bool:
     if type(value) in (list, tuple):
         return len(value) == len(old) and all(map(_same, value, old))
     return True
-
-
-def first_broken(laws: Iterable[Law], implementation: Callable) -> tuple[Law, Broken] | None:
-    """The first law that the implementation breaks, and its smallest counterexample."""
-    for each in laws:
-        try:
-            each.check(implementation, exercise_settings())
-        except Broken as broken:
-            return each, broken
-    return None

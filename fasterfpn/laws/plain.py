@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,21 @@ WIDTH = 100  # characters of a line
 MOST_NUMBERS = 200  # of a tensor that is written out
 
 
-def plain(value: Any) -> str:
-    """`value` in few words; a large tensor as its shape alone."""
+def about(value: Any) -> str:
+    """`plain`, with numbers rounded to five digits."""
+    return plain(value, lambda number: f"{number:.5g}")
+
+
+def plain(value: Any, number: Callable[[Any], str] | None = None) -> str:
+    """`value` in few words; a large tensor as its shape alone. `number` writes a number, as `exact` does."""
+    number = number or exact
     if isinstance(value, Tensor):
         value = value.detach().cpu().resolve_neg()
         value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
     if isinstance(value, np.ndarray):
         if value.size > MOST_NUMBERS:
             return f"numbers of shape {value.shape}"
-        return _nested(value) if value.size else f"nothing, of shape {value.shape}"
+        return _nested(value, number) if value.size else f"nothing, of shape {value.shape}"
     if isinstance(value, torch.Generator):
         return f"torch.Generator() seeded with {value.initial_seed()}"
     if isinstance(value, bool | np.bool_):
@@ -28,21 +35,21 @@ def plain(value: Any) -> str:
     if isinstance(value, int | float | np.number):
         return number(value)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key!r}: {plain(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key!r}: {plain(item, number)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         left, right = "[]" if isinstance(value, list) else "()"
-        return left + ", ".join(map(plain, value)) + right
+        return left + ", ".join(plain(item, number) for item in value) + right
     text = repr(value)
     return text if len(text) <= 3 * WIDTH else text[: 3 * WIDTH] + "..."
 
 
-def _nested(array: np.ndarray) -> str:
+def _nested(array: np.ndarray, number: Callable[[Any], str]) -> str:
     if array.ndim == 0:
-        return plain(array[()])
-    return "[" + ", ".join(map(_nested, array)) + "]"
+        return plain(array[()], number)
+    return "[" + ", ".join(_nested(row, number) for row in array) + "]"
 
 
-def number(value: Any) -> str:
+def exact(value: Any) -> str:
     """The shortest decimal that is this number in its own type, 2 for 2.0."""
     if -1e6 < value < 1e6 and value == int(value):
         return str(int(value))

@@ -13,10 +13,10 @@ def average_precision(detections, targets, iou_threshold=0.5, method="area"):
     One dictionary an image, in the same order: detections with boxes (D, 4), labels (D,) and scores (D,), targets with
     boxes (G, 4) and labels (G,); D and G may be 0. Classes are all labels that appear, each judged for itself.
 
-    All detections of a class are ranked by descending score; of equals, the earlier image and the earlier detection come
-    first. In this order each claims the object of its class, in its image, that it overlaps most (of equals, the first),
-    if the IoU is at least `iou_threshold`. The first claim of an object is right; every other detection is wrong, also
-    where its second-best object is still free.
+    All detections of a class are ranked by descending score; of equals, the earlier image and the earlier detection
+    come first. In this order each claims the object of its class, in its image, that it overlaps most (of equals, the
+    first), if the IoU is at least `iou_threshold`. The first claim of an object is right; every other detection is
+    wrong, also where its second-best object is still free.
 
     After each rank: precision is the share of right ones so far, recall the number of right ones over the number of
     objects of the class. The envelope at a recall is the highest precision there or at any higher recall. AP is, with
