@@ -1,14 +1,15 @@
 """The process that runs a learner's file: `python -m fasterfpn.laws.judge`, started by `fasterfpn.laws.process`.
 
-It tells what happens on a pipe, a JSON object a line, as soon as it happens, so that no crash takes it away:
-{"laws": [text, ..]}         what the laws say
-{"fault": text}              the teacher's file of laws cannot be read
-{"problem": text}            the file cannot be judged: it does not load, or hands on what is not the learner's
-{"law": i}                   law i begins
-{"call": text}               the learner's function is about to be called
+It loads the file, and tries each law in a child of its own. What happens is told on a pipe, a JSON object a line, as
+soon as it happens, so that no crash takes it away:
+{"laws": [text, ..]}     what the laws say
+{"fault": text}          the teacher's file of laws cannot be read
+{"problem": text}        the file cannot be judged: it does not load, or hands on what is not the learner's
+{"call": text}           the learner's function is about to be called
 {"broken": i, "calls": [[call, result], ..], "says": text}   a counterexample; a later one of the same law is smaller
-{"held": i}                  law i holds
-{"seconds": [own, shipped]}  one typical call; after the last law
+{"died": i, "how": text} the child of law i ended before it could tell how the law fared
+{"held": i}              law i holds
+{"seconds": [own, shipped]}   one typical call; the end
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from fasterfpn.laws.tasks import TASKS, Task
 MEMORY = 2 << 30  # bytes more than this process has when the file is loaded
 FILE_SIZE = 64 << 20  # bytes of any file that it writes
 CALL_SECONDS = 5.0  # for one call
+LAW_SECONDS = 30.0  # for one law
+HELD, BROKEN, TAKEN = 70, 71, 72  # exit statuses of a law's child
 SHOWN_CALLS = 3  # of a counterexample, the last
 
 
@@ -44,11 +47,8 @@ class TooLong(BaseException):
     """A call takes more than CALL_SECONDS."""
 
 
-def judge(task: Task, file: Path, seed: int, extra: Path | None, first: int, tell: Callable[..., None]) -> None:
-    """Load the file, check the laws from number `first` on, and tell.
-
-    `extra` is a teacher's file with more laws, `LAWS = {"iou": [..]}`.
-    """
+def judge(task: Task, file: Path, seed: int, extra: Path | None, tell: Callable[..., None]) -> None:
+    """Load the file, try the laws, and tell. `extra` is a teacher's file with more laws, `LAWS = {"iou": [..]}`."""
     laws = laws_of(task.laws_module)
     if extra is not None:
         try:
@@ -63,8 +63,6 @@ def judge(task: Task, file: Path, seed: int, extra: Path | None, first: int, tel
     try:
         with _at_most(CALL_SECONDS):
             solution = load(task, file)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:
         tell(problem=_why(error, file))
         return
@@ -75,15 +73,41 @@ def judge(task: Task, file: Path, seed: int, extra: Path | None, first: int, tel
         limit=lambda: _at_most(CALL_SECONDS),
         before=lambda text: tell(call=text),
     )
-    all_hold = True
-    for number, law in enumerate(laws[first:], start=first):
-        tell(law=number)
-        try:
-            all_hold &= _check(number, law, recorder, seed, all_hold, tell)
-        except Taken as error:
-            tell(problem=str(error))
+    ends = []
+    for number, law in enumerate(laws):
+        shrink = all(end == HELD for end in ends)  # a counterexample that nobody is shown need not be small
+        ends.append(_in_a_child(lambda: _check(number, law, recorder, seed, shrink, tell)))  # noqa: B023
+        if ends[-1] == TAKEN:
             return
-    tell(seconds=[_seconds(solution, typical), _seconds(reference, typical)])
+        if ends[-1] not in (HELD, BROKEN):
+            tell(died=number, how=_ending(ends[-1]))
+    own = reference_seconds = None
+    if all(end == HELD for end in ends):
+        own, reference_seconds = _seconds(solution, typical), _seconds(reference, typical)
+    tell(seconds=[own, reference_seconds])
+
+
+def _in_a_child(work: Callable[[], int]) -> int | None:
+    """The exit status of a child that does the work, -N for signal N, or None for one that had to be stopped."""
+    child = os.fork()
+    if child == 0:
+        os._exit(work())
+    end = time.monotonic() + LAW_SECONDS
+    while time.monotonic() < end:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def _ending(code: int | None) -> str:
+    """How a child ended by itself, in words."""
+    if code is None:
+        return "did not come back"
+    return f"crashed ({signal.Signals(-code).name})" if code < 0 else f"ended the process, with exit status {code}"
 
 
 def load(task: Task, file: Path) -> Callable:
@@ -101,8 +125,8 @@ def _module(name: str, file: Path) -> Any:
     return module
 
 
-def _check(number: int, law: Law, recorder: Recorder, seed: int, shrink: bool, tell: Callable[..., None]) -> bool:
-    """Whether the law holds. A counterexample that nobody is shown need not be made small."""
+def _check(number: int, law: Law, recorder: Recorder, seed: int, shrink: bool, tell: Callable[..., None]) -> int:
+    """Try one law, tell how it fared, and return the exit status."""
 
     def holds(function: Callable, **inputs: Any) -> None:
         recorder.calls.clear()
@@ -116,9 +140,12 @@ def _check(number: int, law: Law, recorder: Recorder, seed: int, shrink: bool, t
     try:
         Law(law.says, law.inputs, holds).check(recorder, exercise_settings(shrink), seed)
     except (Broken, TooLong, HypothesisException):
-        return False
+        return BROKEN
+    except Taken as error:
+        tell(problem=str(error))
+        return TAKEN
     tell(held=number)
-    return True
+    return HELD
 
 
 @contextmanager
@@ -132,6 +159,10 @@ def _at_most(seconds: float) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        home = os.environ["HOME"]
+        if not os.path.isdir(home):  # the learner's file deleted its own folder; hypothesis wants to know where it is
+            os.makedirs(home)
+            os.chdir(home)
 
 
 def _limit() -> None:
@@ -180,7 +211,7 @@ def main() -> None:
         pipe.write(json.dumps(message) + "\n")
 
     torch.set_num_threads(1)
-    judge(TASKS[request["task"]], Path(request["file"]), request["seed"], extra, request["first"], tell)
+    judge(TASKS[request["task"]], Path(request["file"]), request["seed"], extra, tell)
     sys.stdout.flush()
     os._exit(0)  # threads that the learner started end here
 

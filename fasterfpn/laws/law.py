@@ -148,11 +148,12 @@ class Recorder:
         try:
             with self.limit():
                 result = self.function(*args, **kwargs)
-        except KeyboardInterrupt:
-            raise
         except (Exception, SystemExit) as error:
             self.calls.append((text, f"raised {_raised(error)}"))
             raise Broken("it returns a result") from error
+        except BaseException:
+            self.calls.append((text, "did not come back"))
+            raise
         self.calls.append((text, f"gave {plain.about(result)}"))
         for name, value, old in zip(arguments, arguments.values(), kept):
             if not _same(value, old):

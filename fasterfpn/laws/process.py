@@ -15,12 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import fasterfpn
 from fasterfpn.errors import InputError
 from fasterfpn.laws.tasks import Task
 
 SECONDS = 120.0  # for all laws of a task together
-NO_MORE = 1 << 30  # as the number of the next law
 LONGEST_OUTPUT = 2000  # characters of what the file prints that are kept
 
 
@@ -48,32 +46,21 @@ class Verdict:
 def judged(task: Task, file: Path, seed: int = 0, extra: Path | None = None) -> Verdict:
     """The verdict of the laws of a task, and of those in the file `extra`, on a learner's file.
 
-    A law at which the process dies is broken; the laws behind it get a new process, within the same limit of time.
     Raises `InputError` where `extra` cannot be read.
     """
-    verdict, end, first = Verdict(), time.monotonic() + SECONDS, 0
-    while verdict.problem is None and first <= len(verdict.laws):
-        with tempfile.TemporaryDirectory(prefix="fasterfpn-", ignore_cleanup_errors=True) as folder:
-            first = _run(task, file, first, seed, extra, Path(folder), end, verdict)
-        if time.monotonic() > end:
-            for law in range(first, len(verdict.laws)):
-                verdict.broken[law] = Counterexample(law, [], f"all laws are tried within {SECONDS:g} seconds")
-            break
-    return verdict
+    with tempfile.TemporaryDirectory(prefix="fasterfpn-", ignore_cleanup_errors=True) as folder:
+        return _run(task, file, seed, extra, Path(folder))
 
 
-def _run(
-    task: Task, file: Path, first: int, seed: int, extra: Path | None, folder: Path, end: float, verdict: Verdict
-) -> int:
-    """Run one process; returns the number of the law to go on with."""
+def _run(task: Task, file: Path, seed: int, extra: Path | None, folder: Path) -> Verdict:
     home = folder / "exercise"  # the learner's: deleting it does no harm
     home.mkdir()
     copy = home / f"{task.name}.py"
     copy.write_bytes(file.read_bytes())
     reader, writer = os.pipe()
-    request = {"task": task.name, "file": str(copy), "seed": seed, "first": first, "pipe": writer}
+    request = {"task": task.name, "file": str(copy), "seed": seed, "pipe": writer}
     request["extra"] = str(extra.resolve()) if extra else None
-    path = [str(Path(fasterfpn.__file__).parents[1]), *map(os.path.abspath, filter(None, sys.path))]
+    path = [str(Path(__file__).parents[2]), *map(os.path.abspath, filter(None, sys.path))]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path),
         "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
@@ -93,16 +80,19 @@ def _run(
         start_new_session=True,
     )
     os.close(writer)
-    law, call, done = first, None, False
+    verdict, call, end = Verdict(), None, time.monotonic() + SECONDS
     try:
+        done = False
         for message in _messages(reader, process, end, verdict):
-            law, call = message.get("law", law), message.get("call", call)
-            verdict.laws = message.get("laws", verdict.laws)
+            verdict.laws, call = message.get("laws", verdict.laws), message.get("call", call)
             if "broken" in message:
-                calls = [tuple(pair) for pair in message["calls"]]
+                law, calls = message["broken"], [tuple(pair) for pair in message["calls"]]
                 verdict.broken[law] = Counterexample(law, calls, message["says"])
+            elif "died" in message:
+                law, calls = message["died"], [(call or task.function, message["how"])]
+                verdict.broken.setdefault(law, Counterexample(law, calls, "it returns a result"))
             elif "held" in message:
-                verdict.held.append(law)
+                verdict.held.append(message["held"])
             elif "fault" in message:
                 raise InputError(
                     f"{extra}: cannot be used as laws ({message['fault']}); fasterfpn/laws/iou.py shows how"
@@ -111,24 +101,26 @@ def _run(
                 verdict.problem, verdict.seconds = message.get("problem"), tuple(message.get("seconds", (None, None)))
                 done = True
                 break
-        late = time.monotonic() > end
-        if not done and not late:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(5)  # its pipe is closed: it has ended, or is about to
     finally:
         _kill(process)
         process.wait()
         process.stdout.close()
         os.close(reader)
-    if done:
-        return NO_MORE
-    happened = "did not come back" if late else _ending(process.returncode)
-    if call is None:
+    if not done:
+        _explain(verdict)
+    return verdict
+
+
+def _explain(verdict: Verdict) -> None:
+    """Say why a process did not come to its end: while it loaded the file, or at a law for which no time was left."""
+    if not verdict.held and not verdict.broken:
         last = verdict.printed.strip().splitlines()[-1:]
-        verdict.problem = f"it does not load: it {happened}" + "".join(f"; it printed last: {line}" for line in last)
-    elif law not in verdict.held:
-        verdict.broken.setdefault(law, Counterexample(law, [(call, happened)], "it returns a result"))
-    return law + 1
+        verdict.problem = "it ends the process while it is loaded" + "".join(
+            f"; it printed last: {line}" for line in last
+        )
+    for law in range(len(verdict.laws)):
+        if law not in verdict.held:
+            verdict.broken.setdefault(law, Counterexample(law, [], f"all laws are tried within {SECONDS:g} seconds"))
 
 
 def _messages(reader: int, process: subprocess.Popen, end: float, verdict: Verdict) -> Iterator[dict]:
@@ -159,8 +151,3 @@ def _kill(process: subprocess.Popen) -> None:
     """End the process and those that it started, if there are any."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _ending(code: int) -> str:
-    """How a process ended by itself, in words."""
-    return f"crashed ({signal.Signals(-code).name})" if code < 0 else f"ended the process, with exit status {code}"

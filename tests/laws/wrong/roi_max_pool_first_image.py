@@ -9,7 +9,7 @@ def roi_max_pool(features, rois, spatial_scale, output_size):
     channels, height, width = features.shape[1:]
     S = output_size
     result = torch.zeros(len(rois), channels, S, S)
-    for r, (image, x1, y1, x2, y2) in enumerate(rois.tolist()):
+    for r, (_, x1, y1, x2, y2) in enumerate(rois.tolist()):
         if x2 < x1 or y2 < y1:
             continue
         left, top, right, bottom = (nearest(corner * spatial_scale) for corner in (x1, y1, x2, y2))
