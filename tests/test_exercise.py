@@ -69,6 +69,7 @@ def test_what_cannot_be_done_is_one_line(capsys, arguments, named):
     assert (status, error.count("\n")) == (2, 1) and named in error
 
 
+@pytest.mark.slow
 def test_a_passed_exercise_gets_its_tick_until_it_is_changed(capsys):
     Path("exercises").mkdir()
     file = Path("exercises/smooth_l1.py")
@@ -113,7 +114,7 @@ PROBLEMS = {
     "no function": ("x = 1\n", "it defines no function smooth_l1"),
     "syntax": ("def smooth_l1(x:\n", "does not load: SyntaxError: '(' was never closed (line 1)"),
     "an exception": ("\n1 / 0\n", "it does not load: ZeroDivisionError: division by zero (line 2)"),
-    "exit": ("import os\nos._exit(3)\n", "it ends the process while it is loaded"),
+    "exit": ("import os\nos._exit(3)\n", "it does not load: it ended the process"),
     "sys.exit": ("import sys\nsys.exit('bye')\n", "it does not load: SystemExit: bye (line 2)"),
     "input": ("n = input()\n", "it does not load: EOFError"),
     "ours": ("from fasterfpn.models.losses import smooth_l1\n", "it hands on fasterfpn.models.losses.smooth_l1"),
@@ -184,7 +185,7 @@ def test_a_class_is_graded(capsys, tmp_path):
     )
     status, out, _ = command(capsys, "grade", "class", "--csv", "marks.csv", "--laws", "more.py")
     assert status == 0
-    rows = {row["learner"]: row for row in csv.DictReader(Path("marks.csv").open())}
+    rows = {row["learner"]: row for row in csv.DictReader(Path("marks.csv").read_text().splitlines())}
     marks = {learner: row["smooth_l1"] for learner, row in rows.items()}
     assert marks == {"ada": "6/6", "bob": "2/6", "cyd": "0/6"}
     assert rows["ada"]["iou"] == ""

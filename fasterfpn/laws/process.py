@@ -106,21 +106,14 @@ def _run(task: Task, file: Path, seed: int, extra: Path | None, folder: Path) ->
         process.wait()
         process.stdout.close()
         os.close(reader)
-    if not done:
-        _explain(verdict)
-    return verdict
-
-
-def _explain(verdict: Verdict) -> None:
-    """Say why a process did not come to its end: while it loaded the file, or at a law for which no time was left."""
-    if not verdict.held and not verdict.broken:
+    if not done and call is None:
+        how = "did not come back" if time.monotonic() > end else "ended the process"
         last = verdict.printed.strip().splitlines()[-1:]
-        verdict.problem = "it ends the process while it is loaded" + "".join(
-            f"; it printed last: {line}" for line in last
-        )
-    for law in range(len(verdict.laws)):
-        if law not in verdict.held:
-            verdict.broken.setdefault(law, Counterexample(law, [], f"all laws are tried within {SECONDS:g} seconds"))
+        verdict.problem = f"it does not load: it {how}" + "".join(f"; it printed last: {line}" for line in last)
+    elif not done:
+        for law in set(range(len(verdict.laws))) - set(verdict.held) - set(verdict.broken):
+            verdict.broken[law] = Counterexample(law, [], f"all laws are tried within {SECONDS:g} seconds")
+    return verdict
 
 
 def _messages(reader: int, process: subprocess.Popen, end: float, verdict: Verdict) -> Iterator[dict]:
