@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.linkcode",
     "extensions.api",  # writes docs/api
     "extensions.chapters",
+    "extensions.interactive",
     "extensions.mathml",
     "extensions.sources",
 ]

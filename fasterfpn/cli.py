@@ -23,18 +23,27 @@ from fasterfpn.engine.stop import interrupt
 from fasterfpn.errors import InputError
 from fasterfpn.files import OutputError, exclusive, write_bytes, writing
 
-RunArgument = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-ImagesArgument = Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE_OR_FOLDER...")]
-DEFAULT_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LARGEST_JPEG = 65_500  # pixels a side, libjpeg's limit
 LONGEST_NAME = 255  # bytes, of the usual file systems
 MOST_THREADS = 1024
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".wmv")
 
 
-def optional(metavar: str, name: str | None = None) -> Any:
-    """For an argument that may be missing: how the help calls its value. What happens without it stands in its text."""
-    return tyro.conf.arg(name=name, metavar=metavar, help_behavior_hint="")
+def optional(metavar: str, name: str | None = None, text: str | None = None) -> Any:
+    """For an argument that may be missing: how the help calls its value. What happens without it stands in `text`."""
+    return tyro.conf.arg(name=name, metavar=metavar, help=text, help_behavior_hint="")
+
+
+RunArgument = Annotated[
+    tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="a run folder, or a checkpoint file.")
+]
+ImagesArgument = Annotated[
+    tyro.conf.Positional[tuple[Path, ...]],
+    tyro.conf.arg(metavar="IMAGE_OR_FOLDER...", help="images, and folders that are searched for images."),
+]
+Device = Annotated[str, tyro.conf.arg(help="cpu, cuda, cuda:1, ...")]
+Threads = Annotated[int | None, optional("N", text="CPU threads (default: torch's choice).")]
+DEFAULT_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def run(command: Callable[..., object], prog: str, args: Sequence[str] | None = None) -> None:
@@ -198,13 +207,13 @@ def picture_paths(images: Sequence[Path], out: Path) -> list[Path]:
 
 
 def save_picture(picture: Image.Image, path: Path, quality: int = 95) -> Path:
-    """Save as JPEG, whole, without subsampling colours; as PNG, with that suffix, what is too large for JPEG.
+    """Save as JPEG, whole, without subsampling colours; as PNG where that is the suffix or JPEG cannot be so large.
 
-    Returns the path of the file. Raises `OutputError`.
+    Returns the path of the file, whose suffix becomes .png for what is too large. Raises `OutputError`.
     """
-    fits = max(picture.size) <= LARGEST_JPEG
-    path = path if fits else path.with_suffix(".png")
+    if max(picture.size) > LARGEST_JPEG:
+        path = path.with_suffix(".png")
     encoded = io.BytesIO()  # Pillow, writing to a file, takes no notice of a disk that is full
-    picture.save(encoded, "JPEG" if fits else "PNG", quality=quality, subsampling=0)
+    picture.save(encoded, "PNG" if path.suffix.lower() == ".png" else "JPEG", quality=quality, subsampling=0)
     write_bytes(path, encoded.getvalue())
     return path

@@ -1,7 +1,8 @@
 """Makes plain Markdown the site's source: chapters have no front matter, and read well in a repository's web view.
 
 A page with cells becomes a notebook, and loses the `# -> ` lines, since the site shows what the cells really say.
-Marked code blocks get their file as caption, other comments go. Links to pages that are not written yet become text.
+Marked code blocks get their file as caption, marked figures a place for their scripts, other comments go. Links to
+pages that are not written yet become text.
 """
 
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import cells
 import links
+from extensions import interactive
 
 NOTEBOOK = "---\nfile_format: mystnb\nkernelspec: {name: python3, display_name: Python 3}\n---\n"
 MARKED = re.compile(r"^<!-- code: (\S+) [^\n]*-->\n```(\w+)\n(.*?^```\n)", re.M | re.S)
@@ -24,6 +26,7 @@ GROUPS = {
 def for_site(text: str, page: Path) -> str:
     """Return the text of a page as Sphinx is to read it."""
     text = MARKED.sub(lambda match: _captioned(match, page), text)
+    text = interactive.with_places(text)
     text = COMMENT.sub("", text)
     text = links.CODE_OR_LINK.sub(lambda match: _existing(match, page), text)
     return NOTEBOOK + cells.without_claims(text) if cells.has_cells(text) else text

@@ -1,4 +1,4 @@
-"""Figures of chapter 2: five detections with their precision-recall curve, and the bootstrap of two detectors."""
+"""Figures of chapter 2: five detections, their precision-recall curve, and the bootstrap of two detectors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from figures.boxes import TRUTH, outline, show_crop
 from figures.running import running_image
 from matplotlib.figure import Figure
 
-from fasterfpn.engine.average_precision import ELEVEN_POINTS, average_precision, envelope, precision_recall
+from fasterfpn.engine.average_precision import (
+    ELEVEN_POINTS,
+    average_precision,
+    envelope,
+    judge_class,
+    precision_recall,
+)
 from fasterfpn.study.bootstrap import ap_samples, image_counts, with_interval
 
 RIGHT, WRONG = "#2e5eaa", "#e0562d"
@@ -35,39 +41,48 @@ def thirty_images(found: int) -> tuple[list[dict], list[dict]]:
     return [hit if image < found else miss for image in range(30)], targets
 
 
-def curve() -> Figure:
-    """The five detections on the image, and the curve with its envelope, its area and the eleven points."""
+def detections_on_the_image() -> Figure:
+    """The three defects, and the five detections with their ranks and scores."""
     image, target = running_image()
     detections, targets = five_detections()
-    precision, recall, positives = precision_recall(detections, targets, 1)
-    true = (recall * positives).round().diff(prepend=recall.new_zeros(1)) > 0
-    figure = Figure(figsize=(9, 8), dpi=140, layout="constrained")
-    top, below = figure.subplots(2, 1, height_ratios=(1, 1))
-    show_crop(top, image, (200, 265, 1080, 665))
+    figure = Figure(figsize=(9, 4.3), dpi=140, layout="constrained")
+    axes = figure.subplots()
+    show_crop(axes, image, (200, 265, 1080, 665))
     for box in target["boxes"]:
-        outline(top, box, TRUTH)
+        outline(axes, box, TRUTH)
     places = ((585, 635), (585, 545), (240, 470), (690, 290), (1000, 307))
+    true = judge_class(detections, targets, 1).true
     for rank, (box, right, (x, y)) in enumerate(zip(detections[0]["boxes"], true, places, strict=True)):
         colour = RIGHT if right else WRONG
-        outline(top, box, colour, style="--")
+        outline(axes, box, colour, style="--")
         score = detections[0]["scores"][rank]
         label = {"color": "white", "fontsize": 9, "bbox": {"facecolor": colour, "edgecolor": "none", "pad": 2}}
-        top.text(x, y, f"{rank + 1}: {score:.2f}", va="center", **label)
-    top.set_title("ground truth (solid) and five detections (dashed): blue is right, red is wrong")
+        axes.text(x, y, f"{rank + 1}: {score:.2f}", va="center", **label)
+    axes.set_title("ground truth (solid) and five detections (dashed): blue is right, red is wrong")
+    return figure
+
+
+def curve() -> Figure:
+    """The precision-recall curve of the five detections, its envelope, its area and the eleven points."""
+    detections, targets = five_detections()
+    precision, recall, _ = precision_recall(detections, targets, 1)
+    true = judge_class(detections, targets, 1).true
+    figure = Figure(figsize=(9, 3.9), layout="constrained")
+    axes = figure.subplots()
     edges = torch.cat([recall.new_zeros(1), recall])
-    below.stairs(envelope(precision), edges, fill=True, color="#cfe0f5", label="area under the envelope")
-    below.stairs(envelope(precision), edges, baseline=None, color="#7f9cc4", linewidth=2)
-    below.plot(recall, precision, color="#999999", linewidth=1, zorder=2)
+    axes.stairs(envelope(precision), edges, fill=True, color="#cfe0f5", label="area under the envelope")
+    axes.stairs(envelope(precision), edges, baseline=None, color="#7f9cc4", linewidth=2)
+    axes.plot(recall, precision, color="#999999", linewidth=1, zorder=2)
     for right, colour in ((True, RIGHT), (False, WRONG)):
-        below.scatter(recall[true == right], precision[true == right], color=colour, s=50, zorder=3)
+        axes.scatter(recall[true == right], precision[true == right], color=colour, s=50, zorder=3)
     for rank, (x, y) in enumerate(zip(recall.tolist(), precision.tolist(), strict=True)):
-        below.annotate(str(rank + 1), (x, y), (7, 5), textcoords="offset points")
+        axes.annotate(str(rank + 1), (x, y), (7, 5), textcoords="offset points")
     height = envelope(precision)[torch.searchsorted(recall, ELEVEN_POINTS)]
-    below.plot(ELEVEN_POINTS, height, "k|", markersize=12, label="the eleven points")
+    axes.plot(ELEVEN_POINTS, height, "k|", markersize=12, label="the eleven points")
     area, points = (average_precision(detections, targets, method=method)["mAP"] for method in ("area", "11-point"))
-    below.set(xlim=(-0.02, 1.06), ylim=(0, 1.12), xlabel="recall", ylabel="precision")
-    below.set_title(f"AP: area {area:.3f}, eleven points {points:.3f}")
-    below.legend(loc="lower left")
+    axes.set(xlim=(-0.02, 1.06), ylim=(0, 1.12), xlabel="recall", ylabel="precision")
+    axes.set_title(f"AP: area {area:.3f}, eleven points {points:.3f}")
+    axes.legend(loc="lower left")
     return figure
 
 
@@ -92,4 +107,8 @@ def two_detectors() -> Figure:
     return figure
 
 
-FIGURES = {"average_precision.jpg": curve, "average_precision_bootstrap.svg": two_detectors}
+FIGURES = {
+    "average_precision.jpg": detections_on_the_image,
+    "average_precision_curve.svg": curve,
+    "average_precision_bootstrap.svg": two_detectors,
+}

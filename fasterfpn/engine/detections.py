@@ -1,6 +1,6 @@
 """Saves the detections on N images in one safetensors file, and reads them back.
 
-The file has the D detections of all images in a row: boxes (D, 4), labels (D,), scores (D,); and their counts (N,).
+The file has the D detections of all images in a row: boxes (D, 4), labels (D,), scores (D,); and counts (N,) per image.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAMES = ("boxes", "labels", "scores")
 
 @dataclass(frozen=True)
 class Speed:
-    """How many seconds detection takes on one image, and on which device and how many threads that was measured."""
+    """Seconds that detection takes per image, and the device and the number of threads it was measured with."""
 
     seconds_per_image: float
     device: str
@@ -28,14 +28,14 @@ class Speed:
 
 
 def save_detections(path: Path, detections: Sequence[Mapping[str, Tensor]], speed: Speed) -> None:
-    """Write the `detections` on N >= 1 images, and their speed. Raises `OutputError`."""
+    """Write `detections`, one mapping with `NAMES` for each of N >= 1 images, and their speed. Raises `OutputError`."""
     counts = torch.tensor([len(result["scores"]) for result in detections])
     rows = {name: torch.cat([result[name] for result in detections]) for name in NAMES}
     write_tensors(path, rows | {"counts": counts}, asdict(speed))
 
 
 def load_detections(path: Path) -> tuple[list[dict[str, Tensor]], Speed]:
-    """Read detections back. Raises `InputError` for a file that `save_detections` did not write."""
+    """The detections, one dict per image, and their speed. Raises `InputError` for a file of another kind."""
     try:
         tensors, header = read_tensors(path)
         counts = tensors["counts"].tolist()

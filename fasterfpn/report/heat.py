@@ -1,6 +1,6 @@
 """Draws a saliency map: image, map and overlay in one picture (the paper's figure 13).
 
-An image (3, H, W) in 0..1 and its map (H, W), which is 0 or more.
+The image is (3, H, W) with values in 0..1; its map is (H, W) with values of 0 or more.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from fasterfpn.report.draw import to_picture
 
 GAP = 4  # pixels of white between the parts
 HIGHEST = 0.995  # quantile of the map that gets the brightest colour; the maximum would leave all other pixels dark
-BLUR = 1 / 80  # radius in the overlay, relative to the shorter side; it joins single pixels to patches
+BLUR = 1 / 80  # blur radius in the overlay, as a fraction of the shorter side; it merges single pixels into patches
 
 
 def saliency_triptych(image: Tensor, values: Tensor) -> Image.Image:
-    """The image, its map in colours from black to yellow, and the map over the grey image: (H, 3 W + 2 GAP)."""
+    """The image, its map from black to yellow, and the map over the grey image; H pixels high, 3 W + 2 GAP wide."""
     photograph, heat = to_picture(image), _stretched(values)
     blurred = Image.fromarray(np.uint8(255 * heat)).filter(ImageFilter.GaussianBlur(BLUR * min(values.shape)))
     opacity = np.asarray(blurred, dtype=np.float32)
@@ -35,7 +35,7 @@ def saliency_triptych(image: Tensor, values: Tensor) -> Image.Image:
 
 
 def _stretched(values: Tensor) -> np.ndarray:
-    """The map scaled to 0..1; a map of zeros stays 0."""
+    """The map scaled to 0..1, with values above the quantile `HIGHEST` cut to 1; a map of zeros stays 0."""
     values = values.detach().float().cpu()
     # Not torch.quantile, which refuses more than 2^24 values.
     highest = values.flatten().kthvalue(max(1, int(HIGHEST * values.numel()))).values

@@ -19,7 +19,7 @@ PLAIN = "DejaVu Sans"  # comes with matplotlib: Latin, Greek, Cyrillic
 
 
 def shown(text: str) -> str:
-    """`text` as pictures and charts show it: one line of at most 40 characters, all of which some font here has."""
+    """`text` as pictures and charts show it: one line, at most 40 characters, in ASCII if no font here has them all."""
     text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
     if _font(text) is None:
         text = " ".join(anyascii(text).split()) or ascii(text)
@@ -40,7 +40,7 @@ def chart_families(texts: Iterable[str]) -> list[str]:
 
 
 def spelled_otherwise(names: Iterable[str]) -> list[str]:
-    """A sentence for the report on the names that no font on this machine can show; empty if there are none."""
+    """One sentence, in a list, on the names that no font on this machine can show; an empty list if there are none."""
     pairs = [f"{name} as {shown(name)}" for name in names if _font(" ".join(name.split())) is None]
     if not pairs:
         return []
@@ -56,7 +56,7 @@ def _font(text: str) -> FontEntry | None:
 
 @cache
 def _fonts() -> list[FontEntry]:
-    """One upright font of each family, without fonts of placeholders (LastResort)."""
+    """One upright, regular-weight font per family, DejaVu Sans first; not LastResort, which has only placeholders."""
     upright = [font for font in fontManager.ttflist if font.style == "normal" and font.weight == 400]
     real = [font for font in upright if not font.name.replace(" ", "").strip(".").lower().startswith("lastresort")]
     families = {font.name: font for font in sorted(real, key=lambda font: str(font.fname))}
@@ -65,7 +65,7 @@ def _fonts() -> list[FontEntry]:
 
 @cache
 def _characters(path: str) -> frozenset[int]:
-    """The code points of a font file; none if the file cannot be read or has bitmaps only."""
+    """The code points that a font file has; none if the file cannot be read or has bitmaps only."""
     try:
         font = FT2Font(path)
         return frozenset(font.get_charmap()) if font.scalable else frozenset()

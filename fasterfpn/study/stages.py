@@ -2,7 +2,7 @@
 
 OUT gets experiment.json, data/ (synthetic images), seed-S/NETWORK/ (a run folder with training.json and
 detections.safetensors), report.json and report.html. A stage counts as done once its last file is there: a training its
-training.json, the detections their own file. A training that was stopped goes on where it was.
+training.json, the detections their own file. A training that was stopped is resumed.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Study:
 def begun(
     out: Path, experiment: Experiment, scale: str, data: str, weights: str | None, device: torch.device
 ) -> Iterator[Study]:
-    """Begin the experiment of `scale` in `out`, or go on with it there, and hold the folder for this process.
+    """Begin the experiment of `scale` in `out`, or resume it there, and hold the folder for this process.
 
     `data` is "synthetic", whose images are made where they are missing, or a folder of annotated images. Raises
     `InputError` where the images do not serve, where `out` holds something else or an experiment with other settings,
@@ -140,7 +140,10 @@ def run_path(out: Path, seed: int, network: str) -> Path:
 
 
 def check_settings(out: Path, record: dict[str, Any]) -> None:
-    """Write experiment.json into an empty `out`, or check that what it holds was begun with the same settings."""
+    """Write experiment.json into an empty `out`, or check that what it holds was begun with the same settings.
+
+    The path of the data may be another: they may have been moved, and `parts` or `generator` tells them apart.
+    """
     path = out / "experiment.json"
     record = json.loads(json.dumps(record))
     if not path.is_file():
@@ -149,7 +152,8 @@ def check_settings(out: Path, record: dict[str, Any]) -> None:
         write_json(path, record)
         return
     earlier = migrated(read_json(path))
-    changed = [key for key in sorted(record.keys() | earlier.keys()) if record.get(key) != earlier.get(key)]
+    names = sorted((record.keys() | earlier.keys()) - {"data"})
+    changed = [name for name in names if record.get(name) != earlier.get(name)]
     if changed:
         raise InputError(f"{out}: was begun with other settings ({', '.join(changed)}); give a new folder")
 
@@ -215,7 +219,7 @@ def train_network(run: RunFolder, config: Config, splits: Splits, weights: str |
     """Train in `run`, a folder that this process holds; training.json is written last."""
     detector = build_detector(config.model, splits.train.classes, config.training.seed)
     if not run.resume.exists():
-        clear(run.path)  # stopped too early to go on
+        clear(run.path)  # stopped too early to be resumed
         if weights is not None:
             print(load_initial_weights(detector, weights))
     outcome = fit(detector.to(device), splits, config, run.path)
@@ -235,7 +239,7 @@ def clear(folder: Path) -> None:
 
 
 def notes(experiment: Experiment, record: dict[str, Any]) -> list[str]:
-    """What a reader must know before the figures."""
+    """What a reader must know before the metrics."""
     lines = [
         "After Wei and Bi, Materials 2019, 12, 1681. The networks differ in architecture and learning rate, and the "
         "single-scale one's one level hands as many proposals to NMS as the five of a pyramid."
@@ -245,7 +249,7 @@ def notes(experiment: Experiment, record: dict[str, Any]) -> list[str]:
         lines.append(
             f"The images are synthetic: {width}x{height} pixels, made by the generator of version "
             f"{record['generator']}, seed {experiment.data_seed}; "
-            "no figure here says how either network does on real profiles."
+            "no number here says how either network does on real profiles."
         )
         if width < 1280:
             lines.append(

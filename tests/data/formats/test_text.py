@@ -32,6 +32,8 @@ def test_unicode_is_read_back(text, encoding):
         ("utf-8", "gbk", "gb18030"),
         ("no-such", "utf-8", ""),
         ("rot13", "utf-8", ""),
+        ("undefined", "utf-8", ""),
+        ("idna", "utf-8", ""),
     ],
 )
 def test_xml_in_any_encoding(make, tmp_path, declared, stored, guessed):
