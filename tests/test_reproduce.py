@@ -143,7 +143,7 @@ def test_a_training_that_was_stopped_is_resumed(finished, tmp_path, monkeypatch,
 
 @pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
 def test_a_signal_says_how_to_resume(finished, monkeypatch, capsys, stop, status):
-    def stopped(*arguments):
+    def stopped(*arguments, **named):
         raise stop
 
     monkeypatch.setattr(stages, "publish", stopped)

@@ -164,7 +164,7 @@ def test_copies_that_a_run_was_started_with_do_not_stop_its_resume(tmp_path, mon
         train_module.train(config, out=tmp_path / "run", threads=1)
     capsys.readouterr()
     train_module.train(Config(), threads=1, resume=tmp_path / "run")
-    assert "1 images are in two parts" in capsys.readouterr().out
+    assert "1 image is in two parts" in capsys.readouterr().out
     assert read_checkpoint(tmp_path / "run" / "last.safetensors").config.data.allow_copies is False
 
 

@@ -44,8 +44,8 @@ def arguments(scene):
     return detections, targets
 
 
-def exact_ap(scene, label, threshold, method):
-    """The definition, in fractions; None without ground truth."""
+def exact_ap(scene, label, threshold, method, count_difficult=True):
+    """The definition, in fractions; None without ground truth. A truth may have a third entry: difficult or not."""
     ranking = [
         (-score, number, place, found_box)
         for number, (found, _) in enumerate(scene)
@@ -53,19 +53,22 @@ def exact_ap(scene, label, threshold, method):
         if found_label == label
     ]
     truths = {
-        (number, place): truth_box
+        (number, place): (truth_box, any(difficult) and not count_difficult)
         for number, (_, wanted) in enumerate(scene)
-        for place, (truth_box, truth_label, *_) in enumerate(wanted)
+        for place, (truth_box, truth_label, *difficult) in enumerate(wanted)
         if truth_label == label
     }
     seen, outcomes = set(), []
     for _, number, _, found_box in sorted(ranking):
-        overlaps = [(exact_iou(found_box, b), -key[1], key) for key, b in truths.items() if key[0] == number]
+        overlaps = [(exact_iou(found_box, b), -key[1], key) for key, (b, _) in truths.items() if key[0] == number]
         overlap, _, key = max(overlaps, default=(Fraction(0), 0, None))
         claims = overlap >= Fraction(threshold)
+        if claims and truths[key][1]:
+            continue
         outcomes.append(claims and key not in seen)
         seen |= {key} if claims else set()
-    return worth(outcomes, len(truths), method) if truths else None
+    positives = sum(not ignored for _, ignored in truths.values())
+    return worth(outcomes, positives, method) if positives else None
 
 
 def worth(outcomes, positives, method):

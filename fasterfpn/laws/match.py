@@ -1,7 +1,5 @@
 """Laws of matching: which candidates stand for an object, and for which."""
 
-from fractions import Fraction
-
 from hypothesis import strategies as st
 
 from fasterfpn import geometry
@@ -23,7 +21,7 @@ def by_definition(candidates, boxes, low, high, best_for_each, every_tie=False):
         overlaps = [exact_iou(box, candidate) for box in boxes]
         quality = max(overlaps)
         matched.append(overlaps.index(quality))
-        labels.append(1 if quality >= Fraction(high) else 0 if quality < Fraction(low) else -1)
+        labels.append(1 if float(quality) >= high else 0 if float(quality) < low else -1)
     if best_for_each:
         for box in boxes:
             overlaps = [exact_iou(box, candidate) for candidate in candidates]
