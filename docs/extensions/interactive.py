@@ -11,6 +11,8 @@ PLACE = re.compile(r'data-figure="(\w+)"')
 SCRIPTS = {
     "iou": ("iou", "drag", "stage", "iou_figure"),
     "nms": ("iou", "nms", "data", "drag", "stage", "nms_figure"),
+    "anchors": ("anchors", "data", "drag", "stage", "anchors_figure"),
+    "pooling": ("pooling", "data", "feature_maps", "drag", "stage", "pooling_figure"),
     "average_precision": ("average_precision", "data", "stage", "average_precision_figure"),
 }
 

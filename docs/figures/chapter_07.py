@@ -1,4 +1,4 @@
-"""Figures of chapter 7: how well any anchor fits each defect, and the 256 anchors that the loss sees."""
+"""Figures of chapter 7: how well any anchor fits each defect, the labels of one kind, the 256 that the loss sees."""
 
 from __future__ import annotations
 
@@ -60,4 +60,29 @@ def sampled_anchors() -> Figure:
     return figure
 
 
-FIGURES = {"assignment.svg": best_of_each, "assignment_sample.jpg": sampled_anchors}
+def one_kind() -> Figure:
+    """The anchors of one kind by label: a square on each cell whose anchor is no background; the objects as boxes."""
+    image, target = running_image()
+    anchors = pyramid_anchors(SIZE, areas=(128.0**2,), ratios=(0.5,), strides=(16,))[0]
+    labels, _ = match_boxes(anchors, target["boxes"], 0.3, 0.7, best_for_each=True)
+    figure = Figure(figsize=(7, 5.4), layout="constrained")
+    ax = figure.subplots()
+    show_crop(ax, image, (0, 0, SIZE[1], SIZE[0]))
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    for label, colour in ((-1, "#facc15"), (1, ANCHOR)):
+        ax.scatter(*centres[labels == label].T, s=18, color=colour, marker="s", zorder=3)
+    for anchor in anchors[labels == 1]:
+        outline(ax, anchor, ANCHOR)
+    for box in target["boxes"]:
+        outline(ax, box, TRUTH)
+    ax.set(xlim=(0, SIZE[1]), ylim=(SIZE[0], 0))
+    counts = [int((labels == label).sum()) for label in (1, -1, 0)]
+    ax.set_title("P4, 128² pixels, 1 : 2: {} objects, {} ignored, {:,} background".format(*counts), fontsize=11)
+    return figure
+
+
+FIGURES = {
+    "assignment_kind.jpg": one_kind,
+    "assignment.svg": best_of_each,
+    "assignment_sample.jpg": sampled_anchors,
+}

@@ -139,7 +139,10 @@ def _check(number: int, law: Law, recorder: Recorder, seed: int, shrink: bool, t
 
     try:
         Law(law.says, law.inputs, holds).check(recorder, exercise_settings(shrink), seed)
-    except (Broken, TooLong, HypothesisException):
+    except (Broken, TooLong):
+        return BROKEN
+    except HypothesisException as error:
+        tell(broken=number, calls=[], says=f"something that could not be tried ({error})")
         return BROKEN
     except Taken as error:
         tell(problem=str(error))

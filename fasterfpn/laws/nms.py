@@ -74,11 +74,21 @@ def kept_boxes_are_apart(nms, scored, threshold):
 
 
 @law(
-    "Only a kept box suppresses: each suppressed one overlaps a better kept one by more than the threshold.",
+    "Only a kept box suppresses: in a chain where each box overlaps the next alone, every second one is kept.",
+    count=st.integers(1, 6),
+    step=st.sampled_from([2, 3]),
+)
+def only_kept_boxes_suppress(nms, count, step):
+    chain = [(step * i, 0, step * i + 4, 4) for i in range(count)]  # IoU with the next 1/3 or 1/7, with others 0
+    expect(keep(nms, chain, [0.9 - i / 10 for i in range(count)], 0.125), list(range(0, count, 2)))
+
+
+@law(
+    "A suppressed box overlaps a kept one of higher score (of equals: lower index) by more than the threshold.",
     scored=scored,
     threshold=threshold,
 )
-def only_kept_boxes_suppress(nms, scored, threshold):
+def suppressed_boxes_have_a_keeper(nms, scored, threshold):
     boxes, scores = [box for box, _ in scored], [score for _, score in scored]
     kept = keep(nms, boxes, scores, threshold)
     for i in sorted(set(range(len(boxes))) - set(kept)):

@@ -9,11 +9,12 @@ import pytest
 import torch
 from extensions import chapters, interactive
 from figures import interactive as interactive_data
+from figures.running import running_image
 from links import DOCS, pages
 
 from fasterfpn.engine.average_precision import average_precision, precision_recall
-from fasterfpn.geometry import box_area, box_iou
-from fasterfpn.ops import nms
+from fasterfpn.geometry import assign_levels, box_area, box_iou, match_boxes, pyramid_anchors
+from fasterfpn.ops import nms, reference
 
 SCRIPTS = DOCS / "static" / "figures"
 NODE = shutil.which("node")
@@ -138,7 +139,95 @@ def judged_by_the_package(right, defects):
     return area, eleven, torch.stack([precision, recall], dim=1)
 
 
+@needs_node
+def test_anchors_and_their_labels():
+    random = generator(6)
+    cases, expected = [], []
+    for _ in range(60):
+        size = torch.randint(20, 90, (2,), generator=random).tolist()
+        stride = 2 ** int(torch.randint(2, 5, (), generator=random))
+        area = float(torch.randint(8, 40, (), generator=random)) ** 2
+        ratios = (2 ** torch.randint(-4, 5, (2,), generator=random).double()).tolist()
+        best = bool(torch.rand((), generator=random) < 0.5)
+        truths = some_boxes(9, int(torch.randint(0, 10**6, (), generator=random)))[2:5]  # the first may be empty
+        cases.append({"size": size, "stride": stride, "area": area, "ratios": ratios, "truths": truths.tolist()})
+        cases[-1]["rule"] = {"low": 0.3, "high": 0.6, "best": best}
+        (anchors,) = pyramid_anchors(size, (area,), ratios, (stride,), dtype=torch.float64)
+        labels, _ = match_boxes(anchors, truths, 0.3, 0.6, best_for_each=best)
+        expected.append((anchors, labels, box_iou(truths, anchors).amax(dim=1)))
+    of_level = "m.ofLevel(c.size, c.stride, c.area, c.ratios)"
+    matched = f"m.match({of_level}, c.truths, c.rule)"
+    found = in_node(
+        "anchors.js",
+        f"[Array.from({of_level}), Array.from({matched}.labels), {matched}.bests.map((b) => b.iou)]",
+        cases,
+    )
+    for (flat, labels, best), (anchors, wanted, highest) in zip(found, expected):
+        assert torch.allclose(torch.tensor(flat, dtype=torch.float64).view(-1, 4), anchors, rtol=0, atol=1e-9)
+        assert labels == wanted.tolist()
+        assert torch.allclose(torch.tensor(best, dtype=torch.float64), highest, rtol=0, atol=1e-9)
+    assert {label for _, labels, _ in found for label in labels} == {-1, 0, 1}
+
+
+@needs_node
+def test_the_anchors_of_the_network_and_the_running_image():
+    size, truths = (960, 1280), running_image()[1]["boxes"].double()
+    expected = []
+    for best in (False, True):
+        anchors = torch.cat(pyramid_anchors(size, dtype=torch.float64))
+        labels, _ = match_boxes(anchors, truths, 0.3, 0.7, best_for_each=best)
+        expected.append([int((labels == label).sum()) for label in (1, -1, 0)] + [labels.nonzero()[:, 0].tolist()])
+    script = (
+        "((r) => [...Object.values(m.counts(r.labels)), Array.from(r.labels.keys()).filter((i) => r.labels[i])])"
+        f"(m.match(m.ofPyramid({list(size)}), {truths.tolist()}, {{ best: c }}))"
+    )
+    assert in_node("anchors.js", script, [False, True]) == expected
+
+
+@needs_node
+def test_levels_bins_and_maxima():
+    random = generator(7)
+    cases, expected = [], []
+    for k in range(150):
+        size, bins = (
+            torch.randint(1, 30, (2,), generator=random).tolist(),
+            int(torch.randint(1, 8, (), generator=random)),
+        )
+        stride = 2 ** int(torch.randint(2, 6, (), generator=random))
+        corners = torch.randint(-4, 36, (4,), generator=random).double() / 2  # many half-way between two cells
+        box = stride * (corners if k % 3 == 0 else torch.cat([corners[:2], corners[:2] + corners[2:].abs()]))
+        feature = torch.randint(0, 6, size, generator=random).double()  # with ties
+        cases.append(
+            {"box": box.tolist(), "stride": stride, "size": size, "bins": bins, "map": feature.flatten().tolist()}
+        )
+        roi = torch.cat([torch.zeros(1), box])[None].double()
+        y, x = reference.bin_edges(roi, 1 / stride, size, bins)
+        values, cells = reference.roi_max_pool([feature[None, None]], roi, torch.tensor([0]), [1 / stride], bins)
+        expected.append([x[:, 0].T.tolist(), y[:, 0].T.tolist(), values.flatten().tolist(), cells.flatten().tolist()])
+    edges = "m.binEdges(c.box, c.stride, c.size, c.bins)"
+    pooled = f"m.maxima(c.map, c.size[1], {edges}).flat()"
+    found = in_node(
+        "pooling.js",
+        f"[{edges}.x, {edges}.y, {pooled}.map((b) => b.value), {pooled}.map((b) => b.cell)]",
+        cases,
+    )
+    assert found == expected
+    assert any(-1 in cells for *_, cells in found) and any(len(set(cells)) > 3 for *_, cells in found)
+
+
+@needs_node
+def test_levels_to_the_bound_and_halves_away_from_zero():
+    sides = torch.tensor([0.0, 50, 112, 224, 448, 900], dtype=torch.float64)
+    sides = torch.cat([sides, sides.nextafter(torch.tensor(0.0)), sides.nextafter(torch.tensor(1e9))])
+    boxes = torch.stack([torch.zeros(18), torch.zeros(18), sides, sides], dim=1)
+    assert in_node("pooling.js", "m.levelOf(c)", boxes.tolist()) == assign_levels(boxes).tolist()
+    x = torch.cat([torch.arange(-20, 21).double() / 4, torch.tensor([0.49999999999999994, -0.49999999999999994])])
+    assert in_node("pooling.js", "m.roundHalfAway(c) + 0", x.tolist()) == reference.round_half_away(x).tolist()
+
+
 def test_the_figures_show_the_numbers_of_the_chapters():
+    maps = (SCRIPTS / "feature_maps.js").read_text(encoding="utf-8")
+    assert maps == interactive_data.script("FEATURE_MAPS", interactive_data.feature_maps())
     written = (SCRIPTS / "data.js").read_text(encoding="utf-8")
     assert written == interactive_data.script("FIGURE_DATA", interactive_data.data()), (
         "run python docs/figures/interactive.py"

@@ -97,3 +97,52 @@ def test_average_precision_follows_presses_drags_and_arrow_keys(show):
     assert page.text(".cards") == "1 ✓3 ✓2 ✗4 ✗5 ✓"
     page.click(".tools:nth-of-type(2) button")
     assert page.text(".result") == "AP: area 0.867, eleven points 0.855"  # a last false alarm costs nothing
+
+
+def test_anchors_follow_their_sliders_the_rule_and_a_dragged_defect(show):
+    page = show("anchors", width=800)
+    assert page.text(".result") == "Of this kind: 3 objects, 34 ignored, 4,763 background"
+    assert page.text(".result + p + p") == (
+        "Of the network's fifteen kinds: 3 objects, 452 ignored, 306,445 background"
+    )
+    page.click(".tools:nth-of-type(2) button")
+    assert page.text(".result") == "Of this kind: 0 objects, 35 ignored, 4,765 background"
+    assert "kinds: 0 objects, 454 ignored" in page.text(".result + p + p")
+    page.press(".slider input", "ArrowLeft", 2)
+    assert page.text(".slider output") == "P2" and page.text(".slider:nth-of-type(2) output") == "32²"
+    page.press(".slider:nth-of-type(3) input", "ArrowLeft", 8)
+    page.press(".slider:nth-of-type(2) input", "ArrowRight", 21)
+    assert page.text(".slider:nth-of-type(3) output") == "1 : 32" and "116²" in page.text(".slider:nth-of-type(2)")
+    objects = int(page.text(".result").split()[3])
+    assert objects > 0 and page.run("document.querySelectorAll('.outlines rect').length") == min(objects, 40)
+    before = page.text(".result + p")
+    page.drag(".box:nth-of-type(3) .tag", 40, -30)  # the crater; the outlines are the first group
+    page.drag(".box:nth-of-type(4) .tag", -40, -30, touch=True)
+    page.press(".box:nth-of-type(2)", "ArrowDown", 2, shift=True)
+    assert page.text(".result + p") != before
+    page.click(".tools:nth-of-type(2) button:nth-of-type(2)")
+    assert page.text(".result + p") == before
+
+
+def test_pooling_follows_the_proposal_the_chosen_bin_and_the_feature(show):
+    page = show("pooling", width=800)
+    assert page.text(".result") == "P2, stride 4: 125 × 81 pixels, √(wh) = 100.6"
+    assert "cells 113, 139, 144, 159: 32 × 21 cells" in page.text(".result + p")
+    assert page.text(".pair + p").startswith("Bin of row 0, column 0: cell rows 139..141, columns 113..117; maximum")
+    page.press(".pair .stage:last-child", "ArrowRight", 2)
+    assert page.text(".pair + p").startswith("Bin of row 0, column 2: cell rows 139..141, columns 122..126; maximum")
+    page.click(".square:nth-of-type(15)")
+    assert page.text(".pair + p").startswith("Bin of row 2, column 0: cell rows 145..147, columns 113..117; maximum")
+    page.click(".tools button")
+    assert page.text(".result").startswith("P3, stride 8: 640 × 21 pixels")
+    page.press(".box", "ArrowDown", 30, shift=True)
+    assert page.text(".result").startswith("P3, stride 8: 640 × 51 pixels")
+    page.drag(".box .corner:nth-of-type(4)", 0, 60)
+    assert page.text(".result").startswith("P4, stride 16: 640 × ")
+    before = page.text(".pair + p")
+    page.drag(".box .body", 0, -60, touch=True)
+    assert page.text(".result").startswith("P4, stride 16: 640 × ") and page.text(".pair + p") != before
+    before = page.text(".pair .stage:last-child")
+    page.click(".tools button:last-child")
+    assert page.text(".tools button:last-child") == "feature: brightness"
+    assert page.text(".pair .stage:last-child") != before

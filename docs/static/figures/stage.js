@@ -48,7 +48,7 @@ const Stage = (() => {
     const unit = () => (x2 - x1) / Math.max(node.getBoundingClientRect().width, 1);
     const redraw = () => draw(unit());
     new ResizeObserver(redraw).observe(node);
-    return { node, unit, redraw };
+    return { node, view, unit, redraw };
   }
 
   function point(node, event) {
@@ -77,7 +77,7 @@ const Stage = (() => {
   /**
    * A box to drag by its inside, its name or its corners. Arrow keys move it, with Shift they move its lower right
    * corner. `options`: name, colour, rule (of drag.js), get() and change(box), fixed (no corners), lift (how far below
-   * its place it is drawn). Without a colour, CSS gives one by its state. Returns the function that draws it, and that
+   * its place it is drawn). Without a colour, CSS gives one by its state. A small box has its name above it. Returns the function that draws it, and that
    * returns the middle of its name.
    */
   function box(stage, parent, { name, colour, rule, get, change, fixed = false, lift = 0 }) {
@@ -111,9 +111,11 @@ const Stage = (() => {
       set(group, { "aria-label": `box ${name}, ${get().join(" ")}; ${keys}`, "data-state": state });
       set(body, rect(here));
       const width = (8.5 * name.length + 8) * unit;
+      const small = here[2] - here[0] < width + 16 * unit || here[3] - here[1] < 36 * unit;
       const [i, j] = Drag.CORNERS[corner];
-      const x = i === 0 ? here[0] : here[2] - width;
-      const y = j === 1 ? here[1] : here[3] - 18 * unit;
+      const left = i === 0 ? here[0] : here[2] - width;
+      const x = small ? Drag.clamp(left, stage.view[0], stage.view[2] - width) : left;
+      const y = small ? Math.max(here[1] - 24 * unit, stage.view[1]) : j === 1 ? here[1] : here[3] - 18 * unit;
       set(plate, { x, y, width, height: 18 * unit });
       set(letters, { x: x + width / 2, y: y + 13.5 * unit, "font-size": 13 * unit });
       corners.forEach((node, k) => {
