@@ -95,6 +95,7 @@ SURVIVED = {
     "exit": ("import os\ndef smooth_l1(x, beta=1.0):\n    os._exit(0)\n", "it returns a result"),
     "a crash": ("import ctypes\ndef smooth_l1(x, beta=1.0):\n    ctypes.string_at(0)\n", "it returns a result"),
     "sys.exit": ("import sys\ndef smooth_l1(x, beta=1.0):\n    sys.exit()\n", "it returns a result"),
+    "an interrupt": ("def smooth_l1(x, beta=1.0):\n    raise KeyboardInterrupt\n", "it returns a result"),
     "memory": ("import torch\ndef smooth_l1(x, beta=1.0):\n    torch.zeros(1 << 40)\n", "it returns a result"),
     "nothing": ("def smooth_l1(x, beta=1.0):\n    pass\n", "a tensor of numbers, not None"),
     "in place": (ANSWER.replace("small =", "x += 0.5\n    small ="), "x is now"),
