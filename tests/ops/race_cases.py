@@ -1,59 +1,71 @@
-"""Runs libraries of emulated CUDA kernels under ThreadSanitizer, each in a process of its own.
+"""Runs emulated CUDA kernels under ThreadSanitizer, each job in a process of its own, forked after torch is loaded.
 
-    LD_PRELOAD=.../libtsan.so TSAN_OPTIONS=halt_on_error=1 python tests/ops/race_cases.py REPORTS LIBRARY...
+    LD_PRELOAD=.../libtsan.so TSAN_OPTIONS=halt_on_error=1 python tests/ops/race_cases.py REPORTS JOB...
 
-REPORTS is a folder: it gets a file LIBRARY.txt of what each had to say. Prints each library's exit status: RACE, 1 for a
-wrong result or a refusal, 0 for neither. `test_cuda_races.py` calls it: torch is loaded once, for all of them.
+A job is CASE=LIBRARY, where CASE is nms, roi_max_pool or the number of a launch in cuda_emulation/races.cpp. Prints a
+line for each: the exit status. REPORTS, a folder, gets what the jobs wrote to standard error as 0.txt, 1.txt, ...
 """
 
+import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 
-import torch
-
 import emulated_cuda
-from fasterfpn.ops import reference
+import torch
 from operator_cases import generator
-from test_cuda_kernels import check_gradients, crowd, pooling_case
+from test_cuda_kernels import crowd, pooling_case, sums_of_gradients
 
-RACE = 66  # ThreadSanitizer's exit status
+from fasterfpn.ops import reference
+
+CLEAN, WRONG, RACE = 0, 1, 66  # exit statuses; the last is ThreadSanitizer's
+MOST_SECONDS = 300
 
 
 def check_nms(version: int, seed: int) -> None:
-    """Three chunks of 128: the last boxes of a chunk's last segment lie beyond it, and two blocks strike them out."""
-    boxes, scores, segments = crowd(300, 5)
-    for arguments in ((boxes, scores, None, 0.3), (boxes.double(), scores, segments, 0.3)):
-        assert torch.equal(emulated_cuda.nms(*arguments, version, seed, chunk=256), reference.nms(*arguments))
+    """A chunk of 192 boxes, kept ones of which strike out later boxes in two blocks at once."""
+    boxes, scores, segments = crowd(200, 5)
+    arguments = (boxes, scores, None, 0.3) if seed == 0 else (boxes.double(), scores, segments, 0.3)
+    assert torch.equal(emulated_cuda.nms(*arguments, version, seed, chunk=192), reference.nms(*arguments))
 
 
-def check_pooling(version: int, seed: int) -> None:
-    """More bins than are staged at once, two blocks of channels, tiles cut by the edge, RoIs for every warp."""
-    case = pooling_case(33, [(11, 10), (6, 5)], 6, 9)
+def check_roi_max_pool(version: int, seed: int) -> None:
+    """More bins than are staged at once, and tiles that several RoIs meet."""
+    case = features, rois, levels, *_ = pooling_case(3, [(11, 10), (6, 5)], 4, 9)
     values, argmax = emulated_cuda.roi_max_pool(*case, True, version, seed)
     expected = reference.roi_max_pool(*case)
     assert torch.equal(values, expected[0]) and torch.equal(argmax, expected[1])
-    upstream = torch.randint(-2, 3, values.shape, generator=generator(0)).float()
-    check_gradients(version, case, upstream, argmax, seed, exact=True)
+    upstream = torch.randint(-2, 3, values.shape, generator=generator(0)).float()  # small integers add up exactly
+    shapes = [feature.shape for feature in features]
+    given = upstream, rois, levels, argmax
+    gradients = emulated_cuda.roi_max_pool_backward(*given, shapes, seed == 1, version, seed)
+    for gradient, sums in zip(gradients, sums_of_gradients(*given, shapes), strict=True):
+        assert torch.equal(gradient.double(), sums)
 
 
-def check_all() -> None:
+def run(case: str, library: str) -> None:
+    if case.isdigit():
+        launch, out = ctypes.CDLL(library).races, (ctypes.c_int * 66)()
+        for seed in emulated_cuda.SEEDS:
+            launch(int(case), ctypes.c_uint64(seed), out)
+        return
+    os.environ["FASTERFPN_EMULATED_CUDA"] = library
+    check = {"nms": check_nms, "roi_max_pool": check_roi_max_pool}[case]
     for seed in emulated_cuda.SEEDS:
-        for version in range(1, emulated_cuda.VERSIONS["nms"] + 1):
-            check_nms(version, seed)
-        for version in range(1, emulated_cuda.VERSIONS["roi_max_pool"] + 1):
-            check_pooling(version, seed)
+        for version in range(emulated_cuda.VERSIONS[case], 0, -1):
+            check(version, seed)
 
 
-def in_a_process(report: Path, function, *arguments) -> int:
-    """Its exit status; `report` gets what it writes to standard error."""
+def status_of(job: str, report: Path) -> int:
     child = os.fork()
     if child == 0:
         os.dup2(os.open(report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-        status = 1
+        signal.alarm(MOST_SECONDS)
+        status = WRONG
         try:
-            function(*arguments)
-            status = 0
+            run(*job.split("=", 1))
+            status = CLEAN
         except Exception as error:
             os.write(2, f"{type(error).__name__}: {error}\n".encode())
         finally:
@@ -61,12 +73,6 @@ def in_a_process(report: Path, function, *arguments) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def check_library(library: str) -> None:
-    os.environ["FASTERFPN_EMULATED_CUDA"] = library
-    check_all()
-
-
 if __name__ == "__main__":
-    reports, *libraries = map(Path, sys.argv[1:])
-    for library in libraries:
-        print(library.name, in_a_process(reports / f"{library.name}.txt", check_library, str(library)), flush=True)
+    for number, job in enumerate(sys.argv[2:]):
+        print(status_of(job, Path(sys.argv[1]) / f"{number}.txt"), flush=True)
