@@ -28,7 +28,7 @@ from fasterfpn.data.synthetic.request import GENERATOR_VERSION, Request
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.engine.evaluator import detect_all
 from fasterfpn.study.experiment import BASE, CPU, NETWORKS
-from fasterfpn.study.figures import gain_figures, network_figures, size_factors
+from fasterfpn.study.metrics import gain_metrics, network_metrics, size_factors
 from fasterfpn.study.stages import run_path
 
 KEPT = ("images", "objects", "mAP", "AP", "by_short_side")
@@ -51,12 +51,12 @@ def judge(out: Path, test: LabelledImages, seed: int) -> dict[str, Any]:
             detector = load_detector(folder, "cpu")
             factors = size_factors(test, detector.config)
             detections, _ = detect_all(detector, test)
-            content, samples[network] = network_figures(
+            content, samples[network] = network_metrics(
                 detections, targets, factors, test.classes, CPU.short_sides, CPU.draws
             )
             figures[network] = {name: content[name] for name in KEPT}
     others = {name: some for name, some in samples.items() if BASE in samples and name != BASE}
-    gains = {name: gain_figures(some, samples[BASE], test.classes) for name, some in others.items()}
+    gains = {name: gain_metrics(some, samples[BASE], test.classes) for name, some in others.items()}
     return {"networks": figures, "gains": gains}
 
 

@@ -18,8 +18,8 @@ import torch
 import tyro
 
 from fasterfpn.data.formats import tianchi
-from fasterfpn.data.formats.record import ReadOptions
 from fasterfpn.data.images import read_image
+from fasterfpn.data.refusals import refuse
 from fasterfpn.data.tree import Tree, walk
 from fasterfpn.engine.checkpoint import load_detector
 from fasterfpn.geometry import box_iou
@@ -31,7 +31,9 @@ def judge(run: Path, tree: Tree, score: float) -> list[dict[str, Any]]:
     """One entry for each object of `tree`: its kind, and the detections upon it as [label, score], best first."""
     detector = load_detector(run, "cpu")
     entries = []
-    for item in tianchi.read(tree, ReadOptions(), tree).records:
+    reading = tianchi.read(tree, tree)
+    refuse(reading.refusals)
+    for item in reading.records:
         with torch.no_grad():
             result = detector([read_image(item.image) / 255])[0]
         for truth in item.objects:

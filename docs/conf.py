@@ -24,7 +24,7 @@ extensions = [
     "extensions.mathml",
     "extensions.sources",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "*.ipynb"]  # of docs/notebooks.py
 suppress_warnings = ["ref.python"]  # a type such as `Levels` in a signature may have two homes
 
 myst_enable_extensions = ["dollarmath"]

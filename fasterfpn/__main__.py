@@ -11,6 +11,7 @@ COMMANDS = {
     "saliency": "show which pixels of an image a detector's scores depend on",
     "synthesize": "write artificial images with annotations",
     "reproduce": "repeat the experiment of the paper, with both networks",
+    "exercise": "write the parts of the detector yourself, graded by its laws",
     "doctor": "show what is installed, and what to do about what is missing",
 }
 

@@ -17,25 +17,33 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from fasterfpn.data.images import list_images
-from fasterfpn.data.tree import by_suffix
+from fasterfpn.data.tree import by_suffix, walk
 from fasterfpn.engine.placement import Placement
 from fasterfpn.engine.stop import interrupt
 from fasterfpn.errors import InputError
 from fasterfpn.files import OutputError, exclusive, write_bytes, writing
 
-RunArgument = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-ImagesArgument = Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE_OR_FOLDER...")]
-DEFAULT_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LARGEST_JPEG = 65_500  # pixels a side, libjpeg's limit
 LONGEST_NAME = 255  # bytes, of the usual file systems
 MOST_THREADS = 1024
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".wmv")
 
 
-def optional(metavar: str, name: str | None = None) -> Any:
-    """For an argument that may be missing: how the help calls its value. What happens without it stands in its text."""
-    return tyro.conf.arg(name=name, metavar=metavar, help_behavior_hint="")
+def optional(metavar: str, name: str | None = None, text: str | None = None) -> Any:
+    """For an argument that may be missing: how the help calls its value. What happens without it stands in `text`."""
+    return tyro.conf.arg(name=name, metavar=metavar, help=text, help_behavior_hint="")
+
+
+RunArgument = Annotated[
+    tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="a run folder, or a checkpoint file.")
+]
+ImagesArgument = Annotated[
+    tyro.conf.Positional[tuple[Path, ...]],
+    tyro.conf.arg(metavar="IMAGE_OR_FOLDER...", help="images, and folders that are searched for images."),
+]
+Device = Annotated[str, tyro.conf.arg(help="cpu, cuda, cuda:1, ...")]
+Threads = Annotated[int | None, optional("N", text="CPU threads (default: torch's choice).")]
+DEFAULT_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def run(command: Callable[..., object], prog: str, args: Sequence[str] | None = None) -> None:
@@ -167,11 +175,11 @@ def find_images(inputs: Sequence[Path], out: Path) -> list[Path]:
             raise InputError(f"{path}: is a video; extract its frames (ffmpeg -i VIDEO %05d.png) and give their folder")
         listed = [path]
         if path.is_dir():
-            listing = list_images(path, out)
-            listed, others = listing.images, by_suffix(listing.passed_over, path)
+            tree = walk(path, out)
+            listed, others = tree.images, by_suffix(tree.others, path)
             if not listed:
                 raise InputError(f"{path}: no image in this folder" + (f"; it holds {others}" if others else ""))
-            for problem in (*listing.problems, *([f"{path}: passed over {others}"] if others else [])):
+            for problem in (*tree.problems, *([f"{path}: passed over {others}"] if others else [])):
                 print(problem, file=sys.stderr)
         for image in listed:
             if place in (image.parent.resolve(), image.resolve().parent):
@@ -199,13 +207,13 @@ def picture_paths(images: Sequence[Path], out: Path) -> list[Path]:
 
 
 def save_picture(picture: Image.Image, path: Path, quality: int = 95) -> Path:
-    """Save as JPEG, whole, without subsampling colours; as PNG, with that suffix, what is too large for JPEG.
+    """Save as JPEG, whole, without subsampling colours; as PNG where that is the suffix or JPEG cannot be so large.
 
-    Returns the path of the file. Raises `OutputError`.
+    Returns the path of the file, whose suffix becomes .png for what is too large. Raises `OutputError`.
     """
-    fits = max(picture.size) <= LARGEST_JPEG
-    path = path if fits else path.with_suffix(".png")
+    if max(picture.size) > LARGEST_JPEG:
+        path = path.with_suffix(".png")
     encoded = io.BytesIO()  # Pillow, writing to a file, takes no notice of a disk that is full
-    picture.save(encoded, "JPEG" if fits else "PNG", quality=quality, subsampling=0)
+    picture.save(encoded, "PNG" if path.suffix.lower() == ".png" else "JPEG", quality=quality, subsampling=0)
     write_bytes(path, encoded.getvalue())
     return path

@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 
 from torch.utils.data import ConcatDataset, Dataset
 
-from fasterfpn.cli import DEFAULT_DEVICE, RunArgument, check_writable, checked_device, optional
-from fasterfpn.cli import run as run_command
+from fasterfpn import cli
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.sources import open_source
 from fasterfpn.engine.checkpoint import load_detector, read_checkpoint
@@ -32,40 +31,37 @@ class Selection:
 
 
 def main(
-    run: RunArgument,
-    data: Annotated[str | None, optional("FOLDER")] = None,
-    split: Annotated[Split | None, optional("train|val|test|all")] = None,
+    run: cli.RunArgument,
+    data: Annotated[str | None, cli.optional("FOLDER")] = None,
+    split: Annotated[Split | None, cli.optional("train|val|test|all")] = None,
     iou: float = 0.5,
-    json_file: Annotated[Path | None, optional("FILE", name="json")] = None,
-    device: str = DEFAULT_DEVICE,
-    threads: Annotated[int | None, optional("N")] = None,
+    json_file: Annotated[Path | None, cli.optional("FILE", name="json")] = None,
+    device: cli.Device = cli.DEFAULT_DEVICE,
+    threads: cli.Threads = None,
 ) -> None:
     """Print VOC average precision (area and 11-point) by class, with and without difficult boxes.
 
     Args:
-        run: a run folder, or a checkpoint file.
         data: folder of annotated images (default: the data that the run was trained on).
         split: part of the data. Default: test of the run's own data, or where the folder names a test part; else all.
         iou: lowest intersection over union, above 0 up to 1, at which a detection counts as correct.
-        json_file: also write the figures to this file, as JSON.
-        device: cpu, cuda, cuda:1, ...
-        threads: CPU threads (default: torch's choice).
+        json_file: also write the metrics to this file, as JSON.
     """
     if not 0 < iou <= 1:
         raise InputError(f"--iou {iou}: give a number above 0 and at most 1")
-    place = checked_device(device, threads)
+    place = cli.checked_device(device, threads)
     if json_file is not None:
-        check_writable("--json", json_file)  # before hours of evaluation
+        cli.check_writable("--json", json_file)  # before hours of evaluation
     trained_on = read_checkpoint(run).config.data
     detector = load_detector(run, place)
     selection = select_images(trained_on, data, split, detector.classes)
     print(selection.report)
     images = f"{len(selection.dataset)} images" + (f", part {selection.split}" if selection.split != "all" else "")
     print(f"{run} on {selection.data}: {images}", flush=True)
-    figures = summary(*detect_all(detector, selection.dataset), detector.classes, iou)
-    print(summary_table(figures))
+    metrics = summary(*detect_all(detector, selection.dataset), detector.classes, iou)
+    print(summary_table(metrics))
     if json_file is not None:
-        content = {"run": str(run), "data": selection.data, "split": selection.split, **without_nan(figures)}
+        content = {"run": str(run), "data": selection.data, "split": selection.split, **without_nan(metrics)}
         write_json(json_file, content)
 
 
@@ -101,4 +97,4 @@ def same_source(data: str, other: str) -> bool:
 
 
 if __name__ == "__main__":
-    run_command(main, "python -m fasterfpn.evaluate")
+    cli.run(main, "python -m fasterfpn.evaluate")

@@ -9,17 +9,7 @@ from typing import Annotated, Any
 
 import torch
 
-from fasterfpn.cli import (
-    DEFAULT_DEVICE,
-    ImagesArgument,
-    RunArgument,
-    check_writable,
-    checked_device,
-    for_each_image,
-    optional,
-    save_picture,
-)
-from fasterfpn.cli import run as run_command
+from fasterfpn import cli
 from fasterfpn.data.images import read_image
 from fasterfpn.engine.checkpoint import checkpoint_path, load_detector
 from fasterfpn.errors import InputError
@@ -29,12 +19,12 @@ from fasterfpn.report.draw import draw_detections
 
 
 def main(
-    run: RunArgument,
-    inputs: ImagesArgument,
+    run: cli.RunArgument,
+    inputs: cli.ImagesArgument,
     score: float = 0.5,
-    out: Annotated[Path | None, optional("FOLDER")] = None,
-    device: str = DEFAULT_DEVICE,
-    threads: Annotated[int | None, optional("N")] = None,
+    out: Annotated[Path | None, cli.optional("FOLDER")] = None,
+    device: cli.Device = cli.DEFAULT_DEVICE,
+    threads: cli.Threads = None,
 ) -> None:
     """Detect defects in images: a picture of each image with green boxes, and detections.json.
 
@@ -42,19 +32,15 @@ def main(
     detections.json holds the images done so far.
 
     Args:
-        run: a run folder, or a checkpoint file.
-        inputs: images, and folders that are searched for images.
         score: the lowest confidence, from 0 to 1, of the detections to draw and write.
         out: folder for the results (default: predictions/ in the run folder).
-        device: cpu, cuda, cuda:1, ...
-        threads: CPU threads (default: torch's choice).
     """
     if not 0 <= score <= 1:
         raise InputError(f"--score {score}: give a number from 0 to 1")
-    place = checked_device(device, threads)
+    place = cli.checked_device(device, threads)
     out = checkpoint_path(run).parent / "predictions" if out is None else out
     if out.is_dir():
-        check_writable("--out", out / "detections.json")
+        cli.check_writable("--out", out / "detections.json")
     detector = load_detector(run, place)
     detector.box_head.config = replace(detector.box_head.config, score_threshold=0.0)  # --score alone decides
     records: list[dict[str, Any]] = []
@@ -67,7 +53,7 @@ def main(
         write_json(out / "detections.json", content | {"images_given": total, "failed": failed})
         print(report(records, score, out))
 
-    for_each_image(inputs, out, work, finish)
+    cli.for_each_image(inputs, out, work, finish)
 
 
 def predict_one(detector: Detector, image: Path, picture: Path, score: float) -> dict[str, Any]:
@@ -79,7 +65,7 @@ def predict_one(detector: Detector, image: Path, picture: Path, score: float) ->
     passing = result["scores"] >= score
     boxes, labels, scores = (result[name][passing] for name in ("boxes", "labels", "scores"))
     names = [detector.classes[label - 1] for label in labels.tolist()]  # label 0 is the background
-    saved = save_picture(draw_detections(pixels, boxes, names, scores), picture)
+    saved = cli.save_picture(draw_detections(pixels, boxes, names, scores), picture)
     detections = [
         {"class": name, "score": round(confidence, 6), "box": [round(coordinate, 3) for coordinate in box]}
         for name, confidence, box in zip(names, scores.tolist(), boxes.tolist(), strict=True)
@@ -101,4 +87,4 @@ def report(records: Sequence[dict[str, Any]], score: float, out: Path) -> str:
 
 
 if __name__ == "__main__":
-    run_command(main, "python -m fasterfpn.predict")
+    cli.run(main, "python -m fasterfpn.predict")

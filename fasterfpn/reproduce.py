@@ -1,6 +1,6 @@
 """`python -m fasterfpn.reproduce`: the paper's experiment from data to report.
 
-After a stop, the same command goes on.
+After a stop, the same command resumes it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
-
-from fasterfpn.cli import checked_device, optional, run
+from fasterfpn.cli import DEFAULT_DEVICE, Device, Threads, checked_device, optional, run
 from fasterfpn.errors import InputError
 from fasterfpn.files import OutputError
 from fasterfpn.study.experiment import NETWORKS, SCALES
 from fasterfpn.study.stages import begun
 
-GO_ON = "the same command goes on from there"
+RESUME = "the same command resumes the experiment"
 
 
 def main(
@@ -30,13 +28,13 @@ def main(
     ablation: bool = False,
     weights: Annotated[str | None, optional("FILE|URL|NAME|RUN")] = None,
     steps: Annotated[int | None, optional("N")] = None,
-    device: str = "cuda" if torch.cuda.is_available() else "cpu",
-    threads: Annotated[int | None, optional("N")] = None,
+    device: Device = DEFAULT_DEVICE,
+    threads: Threads = None,
 ) -> None:
     """Train the multiscale and the single-scale network on the same images and write report.html.
 
     Args:
-        out: folder for everything; call again with the same one to go on after a stop.
+        out: folder for everything; call again with the same one to resume after a stop.
         data: "synthetic", or a folder of annotated images, such as the originals.
         scale: cpu is 512x384 on two cores; paper is ResNet-101 and shorter side 960, for a GPU; tiny only shows that
             everything works.
@@ -45,15 +43,11 @@ def main(
         ablation: also train a pyramid without the top-down sums.
         weights: pre-trained weights for every network, as in train, with frozen norms (default: from scratch).
         steps: steps of training, instead of the scale's own number.
-        device: cpu, cuda, cuda:1, ...
-        threads: CPU threads (default: torch's choice).
     """
-    for name, value, least in (("seeds", seeds, 1), ("first-seed", first_seed, 0), ("threads", threads or 1, 1)):
+    for name, value, least in (("seeds", seeds, 1), ("first-seed", first_seed, 0)):
         if value < least:
             raise InputError(f"--{name} {value}: give {least} or more")
-    if threads is not None:
-        torch.set_num_threads(threads)
-    target = checked_device(device)
+    target = checked_device(device, threads)
     experiment = SCALES[scale]
     if steps is not None:
         experiment = replace(experiment, training=replace(experiment.training, steps=steps))
@@ -74,9 +68,9 @@ def main(
             print("report", flush=True)
             content = study.publish(all_seeds, networks)
     except OutputError as error:
-        raise InputError(f"{error}; {GO_ON}") from error
-    except KeyboardInterrupt:
-        print(GO_ON, file=sys.stderr)
+        raise InputError(f"{error}; {RESUME}") from error
+    except (KeyboardInterrupt, SystemExit):
+        print(RESUME, file=sys.stderr)
         raise
     for seed, entry in content["seeds"].items():
         for name, network in entry["networks"].items():

@@ -7,16 +7,7 @@ from typing import Annotated, Literal
 
 import torch
 
-from fasterfpn.cli import (
-    DEFAULT_DEVICE,
-    ImagesArgument,
-    RunArgument,
-    checked_device,
-    for_each_image,
-    optional,
-    save_picture,
-)
-from fasterfpn.cli import run as run_command
+from fasterfpn import cli
 from fasterfpn.data.images import read_image
 from fasterfpn.engine.checkpoint import checkpoint_path, load_detector
 from fasterfpn.errors import InputError
@@ -25,30 +16,26 @@ from fasterfpn.report.heat import saliency_triptych
 
 
 def main(
-    run: RunArgument,
-    inputs: ImagesArgument,
-    class_name: Annotated[str | None, optional("CLASS", name="class")] = None,
+    run: cli.RunArgument,
+    inputs: cli.ImagesArgument,
+    class_name: Annotated[str | None, cli.optional("CLASS", name="class")] = None,
     of: Literal["logit", "loss"] = "logit",
-    detection: Annotated[int | None, optional("N")] = None,
-    out: Annotated[Path | None, optional("FOLDER")] = None,
-    device: str = DEFAULT_DEVICE,
-    threads: Annotated[int | None, optional("N")] = None,
+    detection: Annotated[int | None, cli.optional("N")] = None,
+    out: Annotated[Path | None, cli.optional("FOLDER")] = None,
+    device: cli.Device = cli.DEFAULT_DEVICE,
+    threads: cli.Threads = None,
 ) -> None:
     """Draw saliency maps (Simonyan et al. 2013): the gradient of a class with respect to the image's pixels.
 
     Images that cannot be used are listed at the end, and the exit status is 1.
 
     Args:
-        run: a run folder, or a checkpoint file.
-        inputs: images, and folders that are searched for images.
         class_name: the class to explain, summed over its detections (default: the class of the best detection).
         of: explain the class logit, or the classification loss with that class as the truth.
         detection: explain only this detection and its class; 0 is the best one of the image.
         out: folder for the pictures (default: saliency/ in the run folder).
-        device: cpu, cuda, cuda:1, ...
-        threads: CPU threads (default: torch's choice).
     """
-    place = checked_device(device, threads)
+    place = cli.checked_device(device, threads)
     if class_name is not None and detection is not None:
         raise InputError("--class and --detection exclude each other: a detection has its own class")
     if detection is not None and detection < 0:
@@ -63,11 +50,11 @@ def main(
         if detection is not None:
             check_detection(detector, pixels, detection)
         shown = saliency(detector, pixels, label, of, detection)
-        saved = save_picture(saliency_triptych(pixels, shown.values), picture)
+        saved = cli.save_picture(saliency_triptych(pixels, shown.values), picture)
         best = f"best score {shown.scores.max():.3f}" if len(shown.scores) else "no proposal"
         print(f"{saved}: {of} of {detector.classes[shown.label - 1]}, {len(shown.boxes)} boxes, {best}")
 
-    for_each_image(inputs, checkpoint_path(run).parent / "saliency" if out is None else out, work)
+    cli.for_each_image(inputs, checkpoint_path(run).parent / "saliency" if out is None else out, work)
 
 
 @torch.no_grad()
@@ -79,4 +66,4 @@ def check_detection(detector: torch.nn.Module, pixels: torch.Tensor, detection: 
 
 
 if __name__ == "__main__":
-    run_command(main, "python -m fasterfpn.saliency")
+    cli.run(main, "python -m fasterfpn.saliency")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from PIL import Image
 
-from fasterfpn.cli import optional, run
+from fasterfpn.cli import check_writable, optional, run, save_picture
 from fasterfpn.data.synthetic.folders import write_images
 from fasterfpn.data.synthetic.layout import first_of_each_kind
 from fasterfpn.data.synthetic.request import SIZES, Deck, Difficulty, Request
@@ -75,17 +75,13 @@ def _parsed(size: str) -> tuple[int, int]:
 def _write_contact_sheet(path: Path, seed: int) -> None:
     if path.suffix.lower() not in PICTURES:
         raise InputError(f"--contact-sheet {path}: give a name that ends in .jpg or .png")
-    if not path.parent.is_dir():
-        raise InputError(f"--contact-sheet {path}: no such folder; make it, or give another path")
+    check_writable("--contact-sheet", path)
     request = Request(seed, "real", SHOWN_SIZE)
     examples = []
     for kind, index in first_of_each_kind(seed).items():
         jpeg, boxes, _ = request.photograph(index)
         examples.append((Image.open(BytesIO(jpeg)), boxes, kind))
-    try:
-        draw_contact_sheet(examples).save(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); give another path") from error
+    save_picture(draw_contact_sheet(examples), path)
 
 
 if __name__ == "__main__":

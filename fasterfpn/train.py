@@ -17,7 +17,7 @@ from typing import Annotated
 import torch
 import tyro
 
-from fasterfpn.cli import checked_device, optional, run
+from fasterfpn.cli import DEFAULT_DEVICE, Device, Threads, checked_device, optional, run
 from fasterfpn.data.dataset import check_images
 from fasterfpn.data.refusals import refuse
 from fasterfpn.data.sources import open_source
@@ -70,7 +70,8 @@ def train(
             print(MAIN_JOB, flush=True)
         if config.data.data != "synthetic":  # so that evaluate finds it from anywhere
             config = replace(config, data=replace(config.data, data=str(Path(config.data.data).resolve())))
-        splits = open_source(config.data)
+        # A run was checked for copies as it began; that its data are the same since, its resume file tells.
+        splits = open_source(config.data if resume is None else replace(config.data, allow_copies=True))
         if len(splits.train) == 0:
             raise InputError(f"{config.data.data}: no image to train on; all are in its val or test part")
         print(splits.report(), flush=True)
@@ -144,11 +145,11 @@ def finish(detector: Detector, splits: Splits, config: Config, outcome: Outcome,
     """Evaluate on the test part: write metrics.json, print the table of results, and write the report."""
     device = next(detector.parameters()).device
     detections, targets = detect_all(detector, splits.test)
-    figures = summary(detections, targets, detector.classes)
+    metrics = summary(detections, targets, detector.classes)
     training = without_nan(asdict(outcome)) | {"threads": torch.get_num_threads(), "device": str(device)}
-    write_json(folder.metrics, {"test": without_nan(figures), "training": training})
+    write_json(folder.metrics, {"test": without_nan(metrics), "training": training})
     print(f"{outcome.steps} steps in {outcome.seconds:.0f} s; weights of step {outcome.best_step} (best on validation)")
-    print(summary_table(figures))
+    print(summary_table(metrics))
     publish_run(folder, detector, splits, config, detections, training)
     print(f"{folder.report_page}: the report; the weights are in {folder.best}, the results in {folder.metrics}")
 
@@ -169,9 +170,9 @@ def command(preset: Preset):
         config: Annotated[Config, tyro.conf.OmitArgPrefixes] = PRESETS[preset],
         preset: Preset = preset,
         out: Annotated[Path | None, optional("FOLDER")] = None,
-        device: str = "cuda" if torch.cuda.is_available() else "cpu",
+        device: Device = DEFAULT_DEVICE,
         weights: Annotated[str | None, optional("FILE|URL|NAME|RUN")] = None,
-        threads: Annotated[int | None, optional("N")] = None,
+        threads: Threads = None,
         resume: Annotated[Path | None, optional("RUN")] = None,
     ) -> None:
         """Train a detector; without arguments, the demo preset on built-in pictures of aluminium profiles.
@@ -181,9 +182,7 @@ def command(preset: Preset):
             preset: sets all defaults. demo (for the built-in pictures) and small (for folders) learn on two CPU cores;
                 paper is the paper's recipe for a GPU, torchvision that of torchvision's detector.
             out: the run folder to make (default: the next free runs/NNN).
-            device: cpu, cuda, cuda:1, ...
             weights: a ResNet's or torchvision detector's state dict (file or URL), "imagenet", or an earlier run.
-            threads: CPU threads (default: torch's choice).
             resume: the folder of a stopped run, to complete it there with its own configuration.
         """
         if resume is not None and (out is not None or weights is not None or config != PRESETS[preset]):

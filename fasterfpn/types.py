@@ -12,6 +12,6 @@ from torch import Tensor
 Size = tuple[int, int]
 """(H, W) in pixels."""
 Target = Mapping[str, Tensor]
-"""What there is to find in an image: "boxes" and "labels", perhaps "difficult" (N,) bool."""
+"""The ground truth of an image: "boxes" and "labels", perhaps "difficult" (N,) bool."""
 Detections = dict[str, Tensor]
-"""What was found in an image: "boxes", "labels" and "scores" (N,) in 0..1, best first."""
+"""The detections on an image: "boxes", "labels" and "scores" (N,) in 0..1, best first."""

@@ -16,7 +16,7 @@ FLOORS = {
     **dict.fromkeys(("models", "data"), 3),
     **dict.fromkeys(("engine", "report"), 4),
     "study": 5,
-    "cli": 6,  # what the command lines share
+    **dict.fromkeys(("laws", "cli"), 6),  # laws of the parts, for tests and exercises; what the command lines share
 }
 COMMAND_LINES, ROOF = 7, 8
 TORCH_ALONE = ("geometry", "ops", "models")
@@ -86,7 +86,7 @@ def test_imports_only_from_floors_below(file):
         ("fasterfpn.ops.nms", "from fasterfpn.ops.backend import backends\nimport torch.library, json", True),
         ("fasterfpn.train", "from fasterfpn.cli import run\nimport numpy", True),
         ("fasterfpn.train", "from fasterfpn.evaluate import main", False),
-        ("fasterfpn.study.figures", "from fasterfpn.cli import run", False),
+        ("fasterfpn.study.metrics", "from fasterfpn.cli import run", False),
         ("fasterfpn", "from fasterfpn.engine import checkpoint", True),
     ],
 )
@@ -149,6 +149,7 @@ def below(*rooms):
 
 
 ANNEXES = below("data/synthetic", "study", "report")
+CLASSROOM = [*below("laws"), PACKAGE / "exercise.py"]  # serves learners and the tests, not the detector
 SOURCES = [file for file in (PACKAGE.parent / "csrc").rglob("*") if file.is_file()]
 
 
@@ -159,8 +160,8 @@ def test_no_file_has_more_than_300_lines():
 @pytest.mark.parametrize(
     ("files", "most"),  # lower these with the code; they are to reach 8300, 5800, 2400 and 2700
     [
-        pytest.param(MODULES, 11060, id="all"),
-        pytest.param(set(MODULES) - set(ANNEXES), 7810, id="without the annexes"),
+        pytest.param(set(MODULES) - set(CLASSROOM), 10962, id="all"),
+        pytest.param(set(MODULES) - set(ANNEXES) - set(CLASSROOM), 7752, id="without the annexes"),
         pytest.param(below("geometry", "ops", "models"), 2780, id="geometry, ops, models"),
         pytest.param(SOURCES, 2700, id="csrc"),
     ],

@@ -195,6 +195,8 @@ def test_what_jpeg_cannot_hold_becomes_png(tmp_path):
         assert saved == tmp_path / f"a.b{suffix}"
         with Image.open(saved) as picture:
             assert picture.size == (size, 1)
+    with Image.open(save_picture(Image.new("RGB", (9, 1)), tmp_path / "c.PNG")) as picture:
+        assert picture.format == "PNG"
 
 
 def test_a_full_disk_ends_in_one_line(run_folder, tmp_path, capsys):

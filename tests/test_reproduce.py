@@ -1,4 +1,4 @@
-"""`python -m fasterfpn.reproduce` on its smallest scale: every figure, every number, and going on after a stop."""
+"""`python -m fasterfpn.reproduce` on its smallest scale: every figure, every number, and a resume after a stop."""
 
 import json
 import os
@@ -118,7 +118,7 @@ def losses_of(entry):
 
 
 @pytest.mark.slow
-def test_a_training_that_was_stopped_goes_on(finished, tmp_path, monkeypatch, capsys):
+def test_a_training_that_was_stopped_is_resumed(finished, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
     shutil.rmtree(out / "seed-0" / "multiscale")
@@ -139,6 +139,16 @@ def test_a_training_that_was_stopped_goes_on(finished, tmp_path, monkeypatch, ca
     before, after = (json.loads((folder / "report.json").read_text())["seeds"]["0"] for folder in (finished, out))
     assert losses_of(before) == losses_of(after)
     assert not list(out.rglob("resume.safetensors"))
+
+
+@pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_a_signal_says_how_to_resume(finished, monkeypatch, capsys, stop, status):
+    def stopped(*arguments, **named):
+        raise stop
+
+    monkeypatch.setattr(stages, "publish", stopped)
+    assert command("--out", finished) == status
+    assert capsys.readouterr().err.endswith("the same command resumes the experiment\n")
 
 
 @pytest.mark.slow

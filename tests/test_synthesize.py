@@ -22,7 +22,7 @@ from fasterfpn.synthesize import main
         (["--out", "out", "--images", "2", "--size", "16x16"], "size 16x16"),
         (["--out", "out", "--images", "2", "--size", "99999x100"], "size 99999x100"),
         (["--contact-sheet", "sheet.tiff"], "ends in .jpg or .png"),
-        (["--contact-sheet", "absent/sheet.png"], "no such folder"),
+        (["--contact-sheet", "absent/sheet.png"], "cannot be written (No such file or directory)"),
         (["--contact-sheet", "sheet.png", "--seed", "-1"], "seed is -1"),
         (["--contact-sheet", "sheet.png", "--images", "2"], "--out DIR"),
     ],

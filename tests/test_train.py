@@ -145,6 +145,29 @@ def test_a_stopped_run_is_resumed_with_its_own_settings(trained, tmp_path, monke
     assert mine == whole
 
 
+@pytest.mark.usefixtures("without_report")
+def test_copies_that_a_run_was_started_with_do_not_stop_its_resume(tmp_path, monkeypatch, capsys):
+    """Runs of versions that did not look for copies; that the images are still the same, the run's record tells."""
+    write_images(tmp_path / "data", 12, Request(3, size=(64, 96)), workers=1, progress=False)
+    images = sorted((tmp_path / "data" / "JPEGImages").iterdir())
+    images[-1].write_bytes(images[0].read_bytes())
+    lists = tmp_path / "data" / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    for part, chosen in {"train": images[:8], "val": images[8:10], "test": images[10:]}.items():
+        (lists / f"{part}.txt").write_text("".join(f"{image.stem}\n" for image in chosen))
+    config = small_config(str(tmp_path / "data"), steps=4)
+    with pytest.raises(InputError, match="in two parts"):
+        train_module.train(config, out=tmp_path / "run")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        before_step(patch, 1, lambda: signal.raise_signal(signal.SIGINT))
+        patch.setattr("fasterfpn.data.splits.check_copies", lambda *arguments: [])
+        train_module.train(config, out=tmp_path / "run", threads=1)
+    capsys.readouterr()
+    train_module.train(Config(), threads=1, resume=tmp_path / "run")
+    assert "1 image is in two parts" in capsys.readouterr().out
+    assert read_checkpoint(tmp_path / "run" / "last.safetensors").config.data.allow_copies is False
+
+
 def test_an_earlier_run_starts_another(trained, tmp_path):
     folder, _ = trained
     arguments = ("--data", folder / "data", "--weights", folder / "run", "--out", tmp_path / "second", *TINY)
@@ -170,6 +193,7 @@ def test_an_earlier_run_starts_another(trained, tmp_path):
         (["--resume", "absent"], "absent: no such run folder"),
         (["--resume", "data"], "data holds no resume.safetensors to resume from"),
         (["--resume", "run", "--steps", "9"], "uses the settings of that run"),
+        (["--resume", "run", "--allow-copies"], "uses the settings of that run; drop"),
         (["--resume", "run", "--out", "other"], "uses the settings of that run"),
     ],
 )
@@ -213,7 +237,7 @@ def before_step(patch, number, action):
 
 @pytest.mark.usefixtures("without_report")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_where_the_run_goes_on(work, monkeypatch, number, status):
+def test_a_signal_saves_and_says_where_the_run_continues(work, monkeypatch, number, status):
     with monkeypatch.context() as patch:
         before_step(patch, 7, lambda: signal.raise_signal(number))
         done = command("train", *TWELVE, cwd=work)
@@ -248,7 +272,7 @@ def refuse(name, step=0):
         ("resume.safetensors", 12, "--resume run continues after step 0"),
     ],
 )
-def test_a_full_disk_is_one_line_that_says_how_to_go_on_and_that_works(work, monkeypatch, name, step, advice):
+def test_a_full_disk_is_one_line_that_says_how_to_resume_and_that_works(work, monkeypatch, name, step, advice):
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint_module, "write_tensors", refuse(name, step))
         done = command("train", *TWELVE, cwd=work)
@@ -282,7 +306,7 @@ def test_harm_to_the_folder_while_it_runs_is_one_line(work, monkeypatch, harm, m
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_report")
-def test_a_process_that_is_killed_or_terminated_goes_on_to_the_same_weights(work):
+def test_a_process_that_is_killed_or_terminated_is_resumed_to_the_same_weights(work):
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     line = [sys.executable, "-m", "fasterfpn.train"]
     words = [*TWELVE, "--steps", "80", "--log-every", "1"]

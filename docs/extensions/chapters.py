@@ -15,8 +15,12 @@ from extensions import interactive
 NOTEBOOK = "---\nfile_format: mystnb\nkernelspec: {name: python3, display_name: Python 3}\n---\n"
 MARKED = re.compile(r"^<!-- code: (\S+) [^\n]*-->\n```(\w+)\n(.*?^```\n)", re.M | re.S)
 COMMENT = re.compile(r"<!--.*?-->\n?", re.S)
-GROUPS = {"Chapters": links.NUMBERED, "Electives": links.ELECTIVES}
-APPENDICES = ("glossary", "symbols", "degenerates", "why", "course", "api/index")
+GROUPS = {
+    "Chapters": links.NUMBERED,
+    "Electives": links.ELECTIVES,
+    "Appendices": ("glossary", "symbols", "degenerates", "why", "course", "api/index"),
+    "Answers": links.ANSWERS,
+}
 
 
 def for_site(text: str, page: Path) -> str:
@@ -49,13 +53,8 @@ def _existing(match: re.Match, page: Path) -> str:
 
 def contents() -> str:
     """Return the tables of contents in the order of the course, of the pages that exist."""
-    groups = {
-        **GROUPS,
-        "Appendices": APPENDICES,
-        "Answers": sorted(f"answers/{page.stem}" for page in links.DOCS.glob("answers/*.md")),
-    }
     tables = []
-    for caption, names in groups.items():
+    for caption, names in GROUPS.items():
         there = [name for name in names if (links.DOCS / f"{name}.md").exists()]
         if there:
             tables.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(there) + "\n```\n")

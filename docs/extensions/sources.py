@@ -43,6 +43,11 @@ def needed(env) -> dict[str, set[str]]:
     return env.linked_sources
 
 
+def merge(app, env, docnames: list[str], other) -> None:
+    """Take over what another process noted of its pages."""
+    needed(env).update({docname: paths for docname, paths in needed(other).items() if docname in docnames})
+
+
 def pages(app):
     """Make a page for each file that is linked."""
     for path in sorted(set().union(*needed(app.env).values())):
@@ -64,4 +69,5 @@ def setup(app) -> dict:
     app.add_transform(LinkSources)
     app.connect("html-collect-pages", pages)
     app.connect("env-purge-doc", lambda app, env, docname: needed(env).pop(docname, None))
-    return {"parallel_read_safe": False, "parallel_write_safe": True, "env_version": 1}
+    app.connect("env-merge-info", merge)
+    return {"parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from fasterfpn.engine.average_precision import (
     ELEVEN_POINTS,
+    EVERY_SIDE,
     average_precision,
     envelope,
     judge_class,
@@ -51,7 +52,7 @@ def detections_on_the_image() -> Figure:
     for box in target["boxes"]:
         outline(axes, box, TRUTH)
     places = ((585, 635), (585, 545), (240, 470), (690, 290), (1000, 307))
-    true = judge_class(detections, targets, 1).true
+    true = judge_class(detections, targets, 1, 0.5, False, EVERY_SIDE).true
     for rank, (box, right, (x, y)) in enumerate(zip(detections[0]["boxes"], true, places, strict=True)):
         colour = RIGHT if right else WRONG
         outline(axes, box, colour, style="--")
@@ -66,7 +67,7 @@ def curve() -> Figure:
     """The precision-recall curve of the five detections, its envelope, its area and the eleven points."""
     detections, targets = five_detections()
     precision, recall, _ = precision_recall(detections, targets, 1)
-    true = judge_class(detections, targets, 1).true
+    true = judge_class(detections, targets, 1, 0.5, False, EVERY_SIDE).true
     figure = Figure(figsize=(9, 3.9), layout="constrained")
     axes = figure.subplots()
     edges = torch.cat([recall.new_zeros(1), recall])

@@ -1,6 +1,6 @@
 """The endless sequence of training batches.
 
-B images a batch; code of a flip: 0 none, 1 horizontal, 2 vertical, 3 both.
+The code of a flip is 0 for none, 1 for horizontal, 2 for vertical, 3 for both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fasterfpn.errors import InputError
 
 @dataclass(frozen=True)
 class Batch:
-    """B images float32 (3, H, W) of any sizes, their targets (see `LabelledImages`) and names for messages."""
+    """Images float32 (3, H, W) of any sizes, with their targets (see `LabelledImages`) and their names for messages."""
 
     images: list[Tensor]
     targets: list[dict[str, Tensor]]
@@ -35,15 +35,17 @@ def training_batches(
     flips: bool = True,
     skip: int = 0,
 ) -> Iterator[Batch]:
-    """Batches without end; in each epoch of `batches_per_epoch` of them every image comes once.
+    """Yield batches without end. An epoch has `batches_per_epoch` batches and visits every image once.
 
-    Landscape and square images share batches, portrait ones have their own, so that padding stays small; the last
-    batch of either kind may be smaller. Each visit draws no, a horizontal, a vertical or both flips with probability
-    1/4 (paper, section 4.1). One number is drawn from `generator`, at the call, and everything follows from it in
-    this process: the sequence is the same for any number of `workers`, bit for bit, and whatever else draws. The first
-    `skip` batches are left out, without decoding their images.
+    Portrait images share no batch with landscape or square ones, so that little padding is needed; the last batch of
+    either kind may be smaller. With `flips`, each visit leaves the image as it is, or flips it horizontally, vertically
+    or both ways, with probability 1/4 each (paper, section 4.1).
 
-    Raises ValueError for a batch size below 1 or no images; InputError, in time, for an image that does not decode.
+    The call draws one number from `generator`, and this number decides the whole sequence. So the batches are the same,
+    bit for bit, for any number of `workers`. The first `skip` batches are left out, and their images not decoded.
+
+    Raises ValueError for a batch size below 1 and for a dataset without images. Raises InputError on reaching an image
+    that does not decode.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -62,14 +64,14 @@ def training_batches(
 
 
 def batches_per_epoch(dataset: LabelledImages, batch_size: int) -> int:
-    """How many batches of `training_batches` visit every image once."""
+    """The number of batches from `training_batches` in which every image comes once."""
     return sum(-(-len(group) // batch_size) for group in _orientation_groups(dataset))
 
 
 class _Visits(Dataset):
-    """(index, flip code) to (image, target, name), or to the InputError met on the way.
+    """Turns (index, code of the flip) into (image, target, name), or into the InputError that reading the image raised.
 
-    An exception that crosses from a worker gains the worker's traceback in its message, which is to stay one line.
+    The error is returned, not raised: torch would add the worker's traceback to its message, which must stay one line.
     """
 
     def __init__(self, dataset: LabelledImages) -> None:
@@ -86,7 +88,7 @@ class _Visits(Dataset):
 
 
 def _orientation_groups(dataset: LabelledImages) -> list[Tensor]:
-    """Indices of the images at least as wide as high, and of the others."""
+    """The indices of landscape and square images, and those of portrait ones."""
     sizes = torch.tensor([dataset.size(index) for index in range(len(dataset))]).reshape(-1, 2)
     portrait = sizes[:, 0] > sizes[:, 1]
     return [torch.nonzero(~portrait)[:, 0], torch.nonzero(portrait)[:, 0]]
@@ -95,7 +97,10 @@ def _orientation_groups(dataset: LabelledImages) -> list[Tensor]:
 def _visits(
     groups: list[Tensor], batch_size: int, generator: torch.Generator, flips: bool
 ) -> Iterator[list[tuple[int, int]]]:
-    """Epoch after epoch: each group in random order, cut into batches; then the batches in random order."""
+    """Yield batches of visits (index, code of the flip), epoch after epoch.
+
+    In an epoch, each group is shuffled and cut into batches, and then the batches of both groups are shuffled.
+    """
     while True:
         batches = []
         for group in groups:
@@ -120,4 +125,4 @@ def _raising(loader: DataLoader) -> Iterator[Batch]:
         if isinstance(batch, InputError):
             break
         yield batch
-    raise batch  # after the loop has let go of its workers: held by the traceback, they would end seconds later
+    raise batch  # outside the loop: inside it, the traceback would keep the loader and its workers alive for seconds

@@ -1,4 +1,4 @@
-"""What the command lines let a user choose about the data."""
+"""The options about the data that the command lines offer."""
 
 from __future__ import annotations
 
@@ -10,39 +10,35 @@ from fasterfpn.errors import InputError
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the images come from and how they are visited."""
+    """Where the images come from, how they are split and how they are read."""
 
     data: str = "synthetic"
     """Folder of images with VOC annotations or in the aluminium data set's own layout (labelme), or "synthetic" for the
     built-in aluminium profiles."""
     difficulty: Difficulty = "easy"
-    """Difficulty of the built-in profiles: easy shows clear defects close up, 160x120; real is like the paper's data,
-    640x480."""
+    """Difficulty of the built-in profiles: easy shows clear defects close up, 160x120 pixels; real is like the
+    paper's data, 640x480 pixels."""
     with_defect_free: bool = False
-    """In the aluminium data set's layout, take the images without defect as well."""
+    """In the aluminium data set's layout, also use the images without defects."""
     allow_copies: bool = False
-    """Go on where two parts share images (found by their content), which makes the results too good."""
+    """Continue even if two parts share images (compared by content), which makes the results look too good."""
     split_seed: int = 0
-    """Seed of the split into parts, where the folder does not name them."""
+    """Seed of the split into training, validation and test parts, where the folder does not name them."""
     validation_fraction: float = 0.1
     """Share of the training images set aside to choose the checkpoint, where the folder has no validation part."""
     test_fraction: float = 0.1
-    """Share of the images set aside for the final figure, where the folder has no test part."""
+    """Share of the images set aside for the final evaluation, where the folder has no test part."""
     flip: bool = True
-    """Draw none, horizontal, vertical or both flips, with probability 1/4 each, at every visit of an image."""
+    """Flip an image not at all, horizontally, vertically or both, with probability 1/4 each, every time it is used."""
     workers: int = 0
-    """Processes that decode images beside the training process; the batches do not depend on it."""
+    """Processes that decode images beside the training process; the batches do not depend on their number."""
 
     def __post_init__(self) -> None:
-        check_fractions(self.validation_fraction, self.test_fraction)
+        shares = self.validation_fraction, self.test_fraction
+        if not (min(shares) >= 0 and sum(shares) < 1):  # refuses NaN too
+            raise InputError(
+                f"validation_fraction {shares[0]} and test_fraction {shares[1]}; give two numbers >= 0 whose sum is "
+                "below 1"
+            )
         if self.workers < 0:
             raise InputError(f"workers is {self.workers}; give 0 or more")
-
-
-def check_fractions(validation_fraction: float, test_fraction: float) -> None:
-    """Raise InputError unless both are at least 0 and leave something to train on."""
-    if not (validation_fraction >= 0 and test_fraction >= 0 and validation_fraction + test_fraction < 1):
-        raise InputError(
-            f"validation_fraction {validation_fraction} and test_fraction {test_fraction}; "
-            "give two numbers from 0 whose sum is below 1"
-        )

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, get_worker_info
 from tqdm import tqdm
 
 from fasterfpn.data.images import read_image
+from fasterfpn.data.refusals import attempt
 from fasterfpn.errors import InputError
 
 CACHE_BYTES = 1 << 30
@@ -51,13 +52,11 @@ def check_images(dataset: LabelledImages) -> list[str]:
 
     A dataset of files keeps what it decodes, within its limit, so that the first epoch finds it there.
     """
-    problems = []
-    for index in tqdm(range(len(dataset)), desc="decode", unit="image", leave=False):
-        try:
-            dataset[index]
-        except InputError as error:
-            problems.append(str(error))
-    return problems
+
+    def make(index: int) -> None:
+        dataset[index]
+
+    return attempt(make, tqdm(range(len(dataset)), desc="decode", unit="image", leave=False))[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +81,9 @@ class DetectionDataset(Dataset):
     Worker processes, each with a cache of its own, share that limit.
     """
 
-    def __init__(
-        self, samples: Iterable[Sample], classes: Sequence[str], name: str = "", cache_bytes: int = CACHE_BYTES
-    ) -> None:
+    def __init__(self, samples: Iterable[Sample], classes: Sequence[str], cache_bytes: int = CACHE_BYTES) -> None:
         self.samples = tuple(samples)
         self.classes = tuple(classes)
-        self.name = name
         self.cache_bytes = cache_bytes
         self._cache: dict[int, Tensor] = {}
         self._cached_bytes = 0
@@ -104,16 +100,14 @@ class DetectionDataset(Dataset):
         return self._pixels(index % len(self)).float().div_(255), target
 
     def targets(self, index: int) -> Target:
-        """The target of the image, without decoding it; the tensors are the caller's to change."""
+        """As `LabelledImages`; the tensors are the caller's to change."""
         sample = self.samples[index]
         return {name: getattr(sample, name).clone() for name in ("boxes", "labels", "difficult")}
 
     def size(self, index: int) -> tuple[int, int]:
-        """(H, W) of the image, without decoding it."""
         return self.samples[index].size
 
     def image_name(self, index: int) -> str:
-        """The image's file name."""
         return self.samples[index].image.name
 
     def _pixels(self, index: int) -> Tensor:

@@ -18,7 +18,6 @@ import torch
 from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
-from fasterfpn.data.tree import walk
 from fasterfpn.errors import InputError
 
 # Pillow reads more. Left out: what runs another program (EPS, WMF), what has no signature, so that damaged files of
@@ -57,29 +56,18 @@ class Header:
         return self.size[::-1] if self.orientation >= 5 else self.size
 
 
-@dataclass(frozen=True)
-class Listing:
-    """The images of a folder, its other files, and one line for each folder that could not be entered."""
-
-    images: tuple[Path, ...]
-    passed_over: tuple[Path, ...]
-    problems: tuple[str, ...]
-
-
 def is_image(path: Path) -> bool:
     """Whether the name is that of an image, in any letter case. Hidden files (`._a.jpg` of macOS) are not images."""
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
-def list_images(folder: Path, leave_out: Path | None = None) -> Listing:
-    """Every file of a folder at any depth, sorted: images and others. The folder `leave_out` is not entered.
-
-    Hidden files and those of operating systems (Thumbs.db, desktop.ini, __MACOSX) are not mentioned at all.
-    """
-    tree = walk(folder, leave_out)
-    images = tuple(path for path in tree.files if is_image(path))
-    others = tuple(path for path in tree.files if not is_image(path))
-    return Listing(images, others, tree.problems)
+def suffix_by_content(path: Path) -> str:
+    """The suffix under which `path` would be an image (".jpg"), by its first bytes; "" where they are of no image."""
+    try:
+        with _opened(path) as image:
+            return EXTENSIONS_OF.get(image.format, (".jpg",))[0]  # Pillow calls some JPEGs MPO
+    except InputError:
+        return ""
 
 
 def read_image(path: str | os.PathLike) -> Tensor:
@@ -106,11 +94,6 @@ def read_header(path: str | os.PathLike) -> Header:
         if orientation not in range(1, 9):
             orientation = 1
         return Header((width, height) if orientation >= 5 else (height, width), orientation)
-
-
-def image_size(path: str | os.PathLike) -> tuple[int, int]:
-    """(H, W) of what `read_image` returns, from the header alone. Raises InputError as `read_image` does."""
-    return read_header(path).size
 
 
 @contextmanager

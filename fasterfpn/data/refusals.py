@@ -11,16 +11,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def map_or_refuse(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """`function(item)` for every item. Raises one `InputError` that holds every item's own, after the last item."""
+def attempt(function: Callable[[Item], Result], items: Iterable[Item]) -> tuple[list[Result], list[str]]:
+    """`function(item)` of every item for which it succeeds, and the message of each `InputError` of the others."""
     results, refusals = [], []
     for item in items:
         try:
             results.append(function(item))
         except InputError as error:
             refusals.append(str(error))
-    refuse(refusals)
-    return results
+    return results, refusals
 
 
 def refuse(refusals: Sequence[str]) -> None:
@@ -34,3 +33,8 @@ def refuse(refusals: Sequence[str]) -> None:
 def examples(items: Sequence[object], limit: int = 3) -> str:
     """The first `limit` items, joined by commas, and an ellipsis where there are more."""
     return ", ".join(map(str, items[:limit])) + (", ..." if len(items) > limit else "")
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """ "1 image", "2 images"; `many` is `one` with an s unless it is given ("image is", "images are")."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

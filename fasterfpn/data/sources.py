@@ -18,12 +18,4 @@ def open_source(config: DataConfig, classes: Sequence[str] | None = None) -> Spl
         return built_in_splits(config.split_seed, config.difficulty)
     if config.data == FIRST_BUILT_IN:
         raise InputError(f"this run was trained on {FIRST_BUILT_IN}, which only that version makes; give other data")
-    return open_data(
-        config.data,
-        split_seed=config.split_seed,
-        validation_fraction=config.validation_fraction,
-        test_fraction=config.test_fraction,
-        classes=classes,
-        with_defect_free=config.with_defect_free,
-        allow_copies=config.allow_copies,
-    )
+    return open_data(config, classes)

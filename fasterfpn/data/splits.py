@@ -15,14 +15,14 @@ from pathlib import Path
 
 import torch
 
-from fasterfpn.data.config import check_fractions
+from fasterfpn.data.config import DataConfig
 from fasterfpn.data.copies import check_copies, equal_files
 from fasterfpn.data.dataset import DetectionDataset, LabelledImages, Sample, all_targets
 from fasterfpn.data.formats.boxes import FittedBoxes, fit_boxes
 from fasterfpn.data.formats.parts import Parts, read_folder
-from fasterfpn.data.formats.record import Reading, ReadOptions, Record
+from fasterfpn.data.formats.record import Reading, Record
 from fasterfpn.data.images import read_header
-from fasterfpn.data.refusals import map_or_refuse
+from fasterfpn.data.refusals import attempt, counted, refuse
 from fasterfpn.errors import InputError
 
 
@@ -63,59 +63,46 @@ class Splits:
         return "\n".join([*lines, *self.summary])
 
 
-def open_data(
-    folder: str | Path,
-    *,
-    split_seed: int = 0,
-    validation_fraction: float = 0.1,
-    test_fraction: float = 0.1,
-    classes: Sequence[str] | None = None,
-    with_defect_free: bool = False,
-    allow_copies: bool = False,
-) -> Splits:
-    """Read the annotations and image headers of a folder, without decoding pixels, and split it into parts.
+def open_data(config: DataConfig, classes: Sequence[str] | None = None) -> Splits:
+    """Read the annotations and image headers of the folder `config.data`, and split it into parts; decode no pixels.
 
     `formats.FORMATS` lists the formats, and `formats.parts.read_folder` describes the parts that a folder may name.
-    `with_defect_free` adds the images without defects, which the aluminium data set keeps apart.
-
-    A missing validation or test part is drawn from the training part: the given fraction of it, rounded, but at least
-    one image. The images are ranked by the SHA-256 of `split_seed` and name. The aluminium data set is stratified by
-    kind of defect, images with several kinds being one stratum (sec. 4.1): 300 of 3005.
-
     `classes` gives the class names in the order of their labels, for example a checkpoint's. By default they are the
     names in the whole folder, sorted, or the ten of the aluminium data set in its own order.
 
     Raises InputError for a folder that is missing, has no known format or is too small to split; if `classes` is None,
     for a training part without objects and for class names that differ only in letter case; for an unknown class; for
-    images that two parts share, unless `allow_copies`; and as `read_folder`, `fit_boxes` and `read_header` do.
+    images that two parts share, unless `config.allow_copies`; and as `read_folder`, `fit_boxes` and `read_header` do.
     """
-    folder = Path(folder)
-    check_fractions(validation_fraction, test_fraction)
+    folder = Path(config.data)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder that holds the images and their labels")
-    reading = read_folder(folder, ReadOptions(with_defect_free))
-    known = _classes(reading, classes, folder)
+    reading = read_folder(folder, config.with_defect_free)
     images = [record.image for record in reading.records]
-    headers = dict(zip(images, map_or_refuse(read_header, images), strict=True))
-    fitted = fit_boxes(reading.records, headers, folder)
+    read, unreadable = attempt(lambda image: (image, read_header(image)), images)
+    headers = dict(read)
+    readable = [record for record in reading.records if record.image in headers]
+    fits, unfit = attempt(lambda records: fit_boxes(records, headers, folder), [readable])
+    refuse([*reading.refusals, *unreadable, *unfit])
+    fitted, known = fits[0], _classes(reading, classes, folder)
     copies = equal_files(record.image for records in reading.parts.values() for record in records)
-    shares = {"test": test_fraction, "val": validation_fraction}
+    shares = {"test": config.test_fraction, "val": config.validation_fraction}
     drawn = {part: share for part, share in shares.items() if part not in reading.parts}
-    parts = _draw_missing(reading.parts, drawn, split_seed, folder, copies)
-    shared = check_copies(parts, copies, folder, allow_copies)
+    parts = _draw_missing(reading.parts, drawn, config.split_seed, folder, copies)
+    shared = check_copies(parts, copies, folder, config.allow_copies, reading.parts)
     samples = {image: _sample(image, fitted, known, headers[image].size) for image in images}
     datasets = {
-        part: DetectionDataset([samples[record.image] for record in parts[part]], known, part)
+        part: DetectionDataset([samples[record.image] for record in parts[part]], known)
         for part in shares | {"train": 1}
     }
     absent = [] if classes is not None else _check_objects(datasets, reading.classes, folder)
-    origin = {part: f" (drawn with seed {split_seed})" if part in drawn else "" for part in parts}
+    origin = {part: f" (drawn with seed {config.split_seed})" if part in drawn else "" for part in parts}
     sizes = ", ".join(f"{part} {len(datasets[part])}{origin[part]}" for part in ("train", "val", "test"))
     return Splits(
         **datasets,
         problems=(*reading.problems, *fitted.problems),
         summary=(
-            f"{folder}: {len(images)} images, {len(known)} classes; {sizes}",
+            f"{folder}: {counted(len(images), 'image')}, {counted(len(known), 'class', 'classes')}; {sizes}",
             _count_line(reading.records, fitted),
             *reading.notes,
             *fitted.notes,
@@ -131,6 +118,9 @@ def _draw_missing(
 ) -> Parts:
     """Draw each part in `shares` from "train", `shares[part]` of it in all and of each stratum; parts keep their order.
 
+    A share is rounded, but at least one image. The images are ranked by the SHA-256 of seed and name. The aluminium
+    data set is stratified by kind of defect, images with several kinds being one stratum (sec. 4.1): 300 of 3005.
+
     Each group of `copies` stays together, in the part of its first image. Ranking by hash instead of shuffling keeps
     nearly all images in their part when the folder grows.
     """
@@ -143,14 +133,22 @@ def _draw_missing(
         for name, count in largest_remainder(sizes, share).items():
             part_of |= dict.fromkeys(strata[name][:count], part)
             del strata[name][:count]
+    different = len(pool)
     for group in copies:
-        members = [image for image in group if image in part_of]
-        part_of |= {image: part_of[members[0]] for image in members}
+        if members := [image for image in group if image in part_of]:
+            part_of |= dict.fromkeys(members, part_of[members[0]])
+            different -= len(members) - 1
     if "train" not in part_of.values() and any(shares.values()):  # a folder of test images only is fine
         raise InputError(
             f"{folder}: no image is left to train on, of {len(pool)}; add images, "
             "or lower validation_fraction and test_fraction"
         )
+    for part, share in shares.items():
+        if share and part not in part_of.values():
+            raise InputError(
+                f"{folder}: copies of an image stay in one part, and {counted(different, 'different image')} left none "
+                f"for the {part} part; add images{', or try another split_seed' if different > 2 else ''}"
+            )
     return parts | {part: [record for record in pool if part_of[record.image] == part] for part in ("train", *shares)}
 
 
@@ -175,27 +173,28 @@ def largest_remainder(sizes: dict[str, int], share: float) -> dict[str, int]:
 
 def _classes(reading: Reading, classes: Sequence[str] | None, folder: Path) -> tuple[str, ...]:
     """Infer the class names, or check that `classes` covers all objects."""
+    first_of: dict[str, Path] = {}  # the first label file of each class
+    for record in reading.records:
+        for item in record.objects:
+            first_of.setdefault(item.name, record.labels.path)
     if classes is None:
-        names = {item.name for record in reading.records for item in record.objects}
-        classes = reading.classes or sorted(names)
+        classes = reading.classes or sorted(first_of)
         if not classes:
-            raise InputError(f"{folder}: its label files have no object; nothing to learn from")
+            files = counted(sum(record.labels is not None for record in reading.records), "label file")
+            raise InputError(f"{folder}: no object in its {files}, nothing to learn from; draw boxes and save again")
         alike = defaultdict(list)
         for name in classes:
             seen = "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) != "Cf")
             alike[seen.casefold()].append(name)
         for group in alike.values():
             if len(group) > 1:
-                first = next(record for record in reading.records if any(o.name == group[1] for o in record.objects))
                 shown = [repr(name) if unicodedata.is_normalized("NFC", name) else ascii(name) for name in group]
                 raise InputError(
                     f"{folder}: the classes {', '.join(shown)} differ in letter case, width or invisible characters "
-                    f"alone; write one of them throughout ({shown[1]} is in {first.labels.path})"
+                    f"alone; write one of them throughout ({shown[1]} is in {first_of[group[1]]})"
                 )
-    for record in reading.records:
-        for item in record.objects:
-            if item.name not in classes:
-                raise InputError(f"{record.labels.path}: unknown class {item.name!r}; known are {', '.join(classes)}")
+    known = ", ".join(classes)
+    refuse([f"{first_of[name]}: unknown class {name!r}; known are {known}" for name in first_of if name not in classes])
     return tuple(classes)
 
 
@@ -220,7 +219,8 @@ def _check_objects(datasets: Mapping[str, DetectionDataset], expected: Sequence[
     missing = [name for label, name in enumerate(train.classes, start=1) if label not in labels["train"]]
     if len(train) and (expected or not labels["train"]) and missing:
         raise InputError(
-            f"{folder}: the training part of {len(train)} images has no {', '.join(missing)}; add images of it"
+            f"{folder}: the training part of {counted(len(train), 'image')} has no object of {', '.join(missing)}; "
+            "label some in its images, or move images with some into it"
         )
     if len(train) and missing:
         notes.append(f"{folder}: no object of {', '.join(missing)} in the training part: it cannot be learnt")
@@ -234,9 +234,11 @@ def _count_line(records: Sequence[Record], fitted: FittedBoxes) -> str:
     """Return the line of the summary that counts boxes and images without objects."""
     counts = fitted.counts
     degenerate, outside = counts["degenerate"], counts["outside"]
-    empty = sum(not objects for objects in fitted.objects.values())
+    boxes = counted(counts["boxes"], "box", "boxes")
+    empty = counted(sum(not objects for objects in fitted.objects.values()), "image")
+    bare = sum(record.labels is None for record in records)
     return (
-        f"{counts['boxes']} boxes: {degenerate + outside} dropped ({degenerate} zero-size or inverted, "
+        f"{boxes}: {degenerate + outside} dropped ({degenerate} zero-size or inverted, "
         f"{outside} outside the image), {counts['clipped']} clipped, {counts['lines']} one pixel wide or high; "
-        f"{empty} images without objects ({sum(record.labels is None for record in records)} without annotation)"
+        f"{empty} without objects ({bare} without annotation)"
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fasterfpn.data.images import is_image, suffix_by_content
 from fasterfpn.data.refusals import examples
 
 SYSTEM_FILES = ("thumbs.db", "desktop.ini", "__macosx")  # what operating systems leave behind; hidden files likewise
@@ -27,6 +28,16 @@ class Tree:
     def below(self, folder: Path) -> Tree:
         """The part of the tree below one of its folders."""
         return Tree(folder, tuple(path for path in self.files if folder in path.parents))
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The files that are images by their names."""
+        return tuple(filter(is_image, self.files))
+
+    @property
+    def others(self) -> tuple[Path, ...]:
+        """The files that are not."""
+        return tuple(path for path in self.files if not is_image(path))
 
     def with_suffix(self, *suffixes: str) -> list[Path]:
         """The files with one of the suffixes (".xml"), in any letter case."""
@@ -68,8 +79,15 @@ def walk(root: Path, leave_out: Path | None = None) -> Tree:
 
 
 def by_suffix(files: Iterable[Path], root: Path) -> str:
-    """How many files of each suffix there are, with examples: "2 .heic (a.heic, b/c.heic), 1 .txt (NOTE.txt)"."""
+    """How many files of each suffix there are, with examples: "2 .heic (a.heic, b/c.heic), 1 .txt (NOTE.txt)".
+
+    Of images without a suffix it says under which one they would be read.
+    """
     groups = defaultdict(list)
     for path in files:
-        groups[path.suffix.lower() or "without a suffix"].append(path.relative_to(root))
+        suffix = path.suffix.lower()
+        if not suffix:
+            missing = suffix_by_content(path)
+            suffix = "without a suffix" + (f", to be named {missing}" if missing else "")
+        groups[suffix].append(path.relative_to(root))
     return ", ".join(f"{len(paths)} {suffix} ({examples(paths)})" for suffix, paths in sorted(groups.items()))

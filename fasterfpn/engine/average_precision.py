@@ -1,7 +1,8 @@
 """Average precision at one IoU threshold, after PASCAL VOC (Everingham et al. 2010, sec. 4.2; 2012 development kit).
 
-Shapes: D detections and G ground-truth boxes of one class in one image; K detections of one class in all images that
-are judged (not ignored), by descending score. An outcome is 1 true positive, 0 false positive, -1 ignored.
+N images; D detections and G ground-truth boxes of one class in one image. Each detection gets an outcome: 1 true
+positive, 0 false positive, -1 ignored. K detections of one class, from all images and by descending score, are judged:
+they have outcome 1 or 0.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from torch import Tensor
 
 from fasterfpn.geometry import box_iou
 
-Method = Literal["area", "11-point"]
-Sides = tuple[float, float]  # shorter sides of a box in pixels: low <= side < high
+Images = Sequence[Mapping[str, Tensor]]  # the detections or the ground truth of each image
+Sides = tuple[float, float]  # a range of shorter sides in pixels: low <= side < high
 EVERY_SIDE: Sides = (-math.inf, math.inf)
-ELEVEN_POINTS = torch.arange(11, dtype=torch.float64) / 10  # correctly rounded, as recall is: >= between them is exact
+ELEVEN_POINTS = torch.arange(11, dtype=torch.float64) / 10  # k / 10 rounded once, as recall is: comparing is exact
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The judged detections of one class in N images, by descending score: K of them.
+    """The K judged detections of one class: whether each is true (K,) bool, and its image (K,) int64.
 
-    true (K,) bool, image (K,) int64, positives (N,) int64: the ground truths that each image demands.
+    positives (N,) int64: how many ground-truth boxes of each image must be found.
     """
 
     true: Tensor
@@ -35,10 +36,10 @@ class Judged:
 
 
 def average_precision(
-    detections: Sequence[Mapping[str, Tensor]],
-    targets: Sequence[Mapping[str, Tensor]],
+    detections: Images,
+    targets: Images,
     iou_threshold: float = 0.5,
-    method: Method = "area",
+    method: Literal["area", "11-point"] = "area",
     *,
     labels: Iterable[int] | None = None,
     count_difficult: bool = False,
@@ -48,13 +49,13 @@ def average_precision(
 
     One mapping an image, in the same order: detections with `boxes` (D, 4) pixels, `labels` (D,) and `scores` (D,);
     targets with `boxes` (G, 4), `labels` (G,) and perhaps `difficult` (G,) bool. `labels` lists the classes to judge
-    (default: those that appear). `method` "area" is the area under the precision envelope at all points (VOC 2010 on),
-    "11-point" the mean of the envelope at recalls 0, 0.1, .., 1 (VOC 2007). Unless `count_difficult`, a difficult box
-    is neither demanded nor held against a detection that finds it; the same holds for boxes whose shorter side lies
-    outside `sides`, and a detection outside that finds nothing is no false alarm (COCO's rule for areas).
+    (default: those that appear). `method` "area" is the area under the precision envelope (VOC since 2010), "11-point"
+    the mean of the envelope at recalls 0, 0.1, .., 1 (VOC 2007). Unless `count_difficult`, a difficult box need not be
+    found, and a detection that finds it is ignored. The same holds for a box whose shorter side lies outside `sides`;
+    a detection outside `sides` that finds nothing is ignored too (COCO's rule for areas).
 
-    Equal scores keep their order: image by image, then as listed. A class without ground truth (difficult ones do not
-    count as such) is NaN and left out of the mean, which is NaN where no class is left.
+    Equal scores keep their order: image by image, then as listed. A class without a box that must be found has AP NaN
+    and is left out of the mean; the mean of no classes is NaN.
     Raises ValueError for lists of different lengths, an unknown method, or a threshold outside (0, 1].
     """
     if len(detections) != len(targets):
@@ -81,19 +82,17 @@ def average_precision(
 
 
 def precision_recall(
-    detections: Sequence[Mapping[str, Tensor]],
-    targets: Sequence[Mapping[str, Tensor]],
+    detections: Images,
+    targets: Images,
     label: int,
     iou_threshold: float = 0.5,
     *,
     count_difficult: bool = False,
     sides: Sides = EVERY_SIDE,
 ) -> tuple[Tensor, Tensor, int]:
-    """Precision and recall, float64 (K,) each, after each judged detection of class `label`; and the positives.
-
-    Those are the ground-truth boxes that are demanded; without any, recall is 0. Arguments: `average_precision`.
-    """
-    judged = judge_class(detections, targets, label, iou_threshold, count_difficult=count_difficult, sides=sides)
+    """Precision and recall, float64 (K,) each, after each judged detection of class `label`; and the number of boxes
+    that must be found (recall is 0 without any). For the arguments, see `average_precision`."""
+    judged = judge_class(detections, targets, label, iou_threshold, count_difficult, sides)
     true_positives = judged.true.cumsum(0).double()
     precision = true_positives / torch.arange(1, len(judged.true) + 1)
     positives = int(judged.positives.sum())
@@ -101,15 +100,9 @@ def precision_recall(
 
 
 def judge_class(
-    detections: Sequence[Mapping[str, Tensor]],
-    targets: Sequence[Mapping[str, Tensor]],
-    label: int,
-    iou_threshold: float = 0.5,
-    *,
-    count_difficult: bool = False,
-    sides: Sides = EVERY_SIDE,
+    detections: Images, targets: Images, label: int, iou_threshold: float, count_difficult: bool, sides: Sides
 ) -> Judged:
-    """Right or wrong of every detection of class `label` in N images. Arguments: `average_precision`."""
+    """Judge every detection of class `label` in N images. For the arguments, see `average_precision`."""
     scores, outcomes, images = [torch.zeros(0)], [torch.zeros(0, dtype=torch.int64)], []
     positives = torch.zeros(len(targets), dtype=torch.int64)
     for index, (detected, truth) in enumerate(zip(detections, targets, strict=True)):
@@ -134,9 +127,14 @@ def judge_class(
 
 
 def short_side_in(boxes: Tensor, sides: Sides) -> Tensor:
-    """Which boxes (N, 4) have low <= shorter side < high: (N,) bool."""
-    side = (boxes[:, 2:] - boxes[:, :2]).amin(dim=1) if len(boxes) else boxes.new_zeros(0)
+    """Which of M boxes (M, 4) have low <= shorter side < high: (M,) bool."""
+    side = short_side(boxes)
     return (side >= sides[0]) & (side < sides[1])
+
+
+def short_side(boxes: Tensor) -> Tensor:
+    """The smaller of width and height of M boxes (M, 4), also M = 0: (M,)."""
+    return (boxes[:, 2:] - boxes[:, :2]).amin(dim=1) if len(boxes) else boxes.new_zeros(0)
 
 
 def judge_detections(
@@ -145,9 +143,9 @@ def judge_detections(
     """The outcome of each detection of one class in one image: (D,) int64, 1 true, 0 false, -1 ignored.
 
     boxes (D, 4), scores (D,), truth (G, 4), difficult (G,) bool. By descending score (ties: the lower index first) each
-    detection claims the ground truth of its highest IoU (ties: the lower index), if that is at least `iou_threshold`.
-    The first claim of a box is true, later ones are false, even where a second-best box is still free (the development
-    kit's rule; COCO's differs); every claim of a difficult box is ignored. IoU is computed in float64.
+    detection claims the ground-truth box with which it has the highest IoU (ties: the lower index), if that IoU is at
+    least `iou_threshold`. The first claim of a box is true, later ones are false, even if a second-best box is still
+    free (the development kit's rule; COCO's differs). Every claim of a difficult box is ignored. IoU is in float64.
     """
     outcomes = torch.zeros(len(boxes), dtype=torch.int64)
     if len(boxes) == 0 or len(truth) == 0:
@@ -167,19 +165,18 @@ def judge_detections(
 
 
 def envelope(precision: Tensor) -> Tensor:
-    """The precision envelope, (..., K): at each point the highest precision there or at any later point (higher
-    recall)."""
+    """The precision envelope of precision (..., K): at each point the highest precision at this or any later point."""
     return precision.flip(-1).cummax(-1).values.flip(-1)
 
 
 def area_under_envelope(precision: Tensor, recall: Tensor) -> float:
-    """Sum over the points of (rise of recall) x (envelope there), rounded once, so that a perfect detector has 1."""
+    """Sum over the points of (rise of recall) x (envelope), rounded once, so that a perfect detector has exactly 1."""
     rise = recall.diff(prepend=recall.new_zeros(1))
     return math.fsum((rise * envelope(precision)).tolist())
 
 
 def mean_at_recalls(precision: Tensor, recall: Tensor, points: Tensor) -> float:
-    """Mean over `points` (float64 recalls) of the envelope at the first recall >= point, 0 where none reaches it."""
+    """Mean over `points` (float64 recalls) of the envelope at the first recall >= point; 0 if no recall is so high."""
     first = torch.searchsorted(recall, points)  # recall never falls
     height = torch.cat([envelope(precision), precision.new_zeros(1)])
     return float(height[first].mean())

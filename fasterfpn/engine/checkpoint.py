@@ -1,14 +1,14 @@
-"""What a run keeps of its network: checkpoints to detect with, and the whole state of a training to go on with.
+"""The files in which a run saves its network: checkpoints to detect with, and resume files to continue training.
 
 A checkpoint holds the tensors under the detector's own names, and in its header the configuration, the class names and
-the step. A resume file holds `weights.NAME`, `optimizer.INDEX.NAME` of the parameter with that index, and `generator`,
-the state (n,) uint8 of what draws the training samples; its header adds `data`, the digest of the parts, `progress` and
-`placement`. The order of the images follows from the seed and the step. Files of earlier versions are read as well.
+the step. A resume file holds `weights.NAME`, the optimizer's state `optimizer.INDEX.NAME` of each parameter, and the
+state `generator` (n,) uint8 of the generator that draws training samples; its header adds `data` (a digest of images
+and labels), `progress` and `placement`. The order of the images follows from seed and step. Older files can be read.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,7 @@ class Progress:
 
 
 def save_checkpoint(path: Path, detector: Detector, config: Config, step: int) -> None:
-    """Write weights, `config`, class names and `step`, whole.
-
-    Raises `FloatingPointError`, writing nothing, where a weight is not finite, and `OutputError` for what the file
-    system refuses.
-    """
+    """Write a checkpoint atomically. Raises `OutputError`, and `FloatingPointError` if a weight is not finite."""
     weights = detector.state_dict()
     for name, weight in weights.items():
         if not weight.isfinite().all():
@@ -63,21 +59,21 @@ def save_checkpoint(path: Path, detector: Detector, config: Config, step: int) -
 
 
 def checkpoint_path(run: Path | str) -> Path:
-    """The checkpoint file of a run folder (the best one, else the last), or the file itself."""
+    """The checkpoint file of a run folder (best, else last), or `run` itself if a file. Raises `InputError` if none."""
     run = Path(run)
     if run.is_file():
         return run
     if not run.is_dir():
         raise InputError(f"{run}: no such run folder or checkpoint; train one with python -m fasterfpn.train")
     folder = RunFolder(run)
-    for path in (folder.best, folder.last):
-        if path.is_file():
-            return path
+    if folder.best.is_file():
+        return folder.best
+    if folder.last.is_file():
+        return folder.last
     if folder.config.is_file():
         raise InputError(f"{run}: its training has saved no weights yet; wait until its first epoch has ended")
-    raise InputError(
-        f"{run}: no {folder.best.name} and no {folder.last.name} in this folder; give a run folder or a checkpoint file"
-    )
+    names = f"no {folder.best.name} and no {folder.last.name}"
+    raise InputError(f"{run}: {names} in this folder; give a run folder or a checkpoint file")
 
 
 def read_checkpoint(run: Path | str) -> Checkpoint:
@@ -85,28 +81,23 @@ def read_checkpoint(run: Path | str) -> Checkpoint:
     path = checkpoint_path(run)
     weights, header = read_tensors(path)
     if header.get("format") != DETECTOR:
-        raise InputError(f"{path}: not a checkpoint of this program; other weights only serve to start a training")
+        raise InputError(f"{path}: not a checkpoint of this program; other weights can only initialise training")
     classes, step = header.get("classes"), header.get("step")
-    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
-        raise InputError(f"{path}: its class names are damaged; take another checkpoint")
-    if not isinstance(step, int):
-        raise InputError(f"{path}: its step is damaged; take another checkpoint")
+    named = isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)
+    if not named or not isinstance(step, int):
+        raise InputError(f"{path}: its class names or its step are damaged; use another checkpoint")
     return Checkpoint(config_from_record(header.get("config"), str(path)), tuple(classes), step, weights)
 
 
 def load_detector(run: Path | str, device: str | torch.device = "cpu") -> Detector:
-    """A detector to detect with, from a run folder or a checkpoint file; `detector.classes` are its class names.
-
-    It is in evaluation mode and its weights ask for no gradient; `requires_grad_()` and `train()` change that.
-    """
+    """A detector from a run folder or checkpoint file, in evaluation mode, without gradients. Raises `InputError`."""
     checkpoint = read_checkpoint(run)
     detector = Detector(checkpoint.config.model, checkpoint.classes)
     try:
         detector.load_state_dict(checkpoint.weights)
     except RuntimeError as error:
-        raise InputError(
-            f"{checkpoint_path(run)}: its weights do not fit its own configuration; take another checkpoint"
-        ) from error
+        path = checkpoint_path(run)
+        raise InputError(f"{path}: its weights do not fit its own configuration; use another checkpoint") from error
     return detector.requires_grad_(False).to(device).eval()
 
 
@@ -119,7 +110,7 @@ def save_training(
     placement: Placement,
     progress: Progress,
 ) -> None:
-    """Write a resume file, whole. `data` is the digest of the parts. Raises `OutputError`."""
+    """Write a resume file atomically. `data` is a digest of the images and labels. Raises `OutputError`."""
     tensors = {f"{WEIGHTS}{name}": tensor for name, tensor in detector.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{OPTIMIZER}{index}.{name}": value for name, value in state.items() if value is not None}
@@ -136,7 +127,7 @@ def save_training(
 
 
 def stopped_training(path: Path) -> tuple[Config, Progress]:
-    """What training a resume file belongs to and how far it had come. Raises `InputError` for any other file."""
+    """The configuration and progress in a resume file. Raises `InputError` for any other or a damaged file."""
     return _stopped(path, read_header(path))
 
 
@@ -145,31 +136,33 @@ def restore_training(
 ) -> tuple[Progress, dict[str, Any] | None]:
     """Put the file's state into `detector` and `optimizer`, built as for a fresh start.
 
-    Returns how far the training had come, and the record of its `Placement`, which version 1 did not write. Raises
-    `InputError` where `config`, the class names or `data` are not those of the training that was stopped.
+    Returns the progress, and the record of its `Placement` (None in files of version 1). Raises `InputError` for a
+    damaged file, and if `config`, the class names or the digest `data` differ from those of the stopped training; only
+    the path of the data may differ, since it may have been moved.
     """
     tensors, header = read_tensors(path)
     stopped, progress = _stopped(path, header)
-    if stopped != config:
-        raise InputError(f"{path}: belongs to a training with another configuration; give a new folder")
+    if replace(stopped, data=replace(stopped.data, data=config.data.data)) != config:
+        raise InputError(f"{path}: belongs to a training with another configuration; use a new folder")
     if header.get("classes") != list(detector.classes):
         raise InputError(f"{path}: the data has other classes now than when the training was stopped")
     if header.get("data") != data:
-        earlier = "" if "placement" in header else ", or go on with the version of fasterfpn that wrote this file"
+        earlier = "" if "placement" in header else ", or resume with the version of fasterfpn that wrote this file"
         raise InputError(
-            f"{path}: the images or labels have changed since the training was stopped; train anew{earlier}"
+            f"{path}: the images or labels have changed since the training was stopped; train again{earlier}"
         )
     try:
         state: dict[int, dict[str, Tensor]] = {}
-        for name in [name for name in tensors if name.startswith(OPTIMIZER)]:
-            _, index, entry = name.split(".")
-            state.setdefault(int(index), {})[entry] = tensors[name]
+        for name, value in tensors.items():
+            if name.startswith(OPTIMIZER):
+                _, index, entry = name.split(".")
+                state.setdefault(int(index), {})[entry] = value
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         for index, entries in state.items():
             if any(value.dim() and value.shape != parameters[index].shape for value in entries.values()):
                 raise ValueError(f"the optimiser's state {index} has another shape than its weight")
-        names = [name for name in tensors if name.startswith(WEIGHTS)]
-        detector.load_state_dict({name.removeprefix(WEIGHTS): tensors[name] for name in names})
+        weights = {name: value for name, value in tensors.items() if name.startswith(WEIGHTS)}
+        detector.load_state_dict({name.removeprefix(WEIGHTS): value for name, value in weights.items()})
         optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
         detector.generator.set_state(tensors[GENERATOR])
     except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
@@ -192,4 +185,4 @@ def _stopped(path: Path, header: Header) -> tuple[Config, Progress]:
 
 def _damaged(path: Path, error: Exception) -> InputError:
     reason = " ".join(str(error).split())  # torch's message has several lines
-    return InputError(f"{path}: damaged ({reason}); delete the folder and train anew")
+    return InputError(f"{path}: damaged ({reason}); delete the folder and train again")

@@ -1,4 +1,7 @@
-"""Detections of a whole part as one small file: safetensors with all boxes in a row and where each image begins."""
+"""Saves the detections on N images in one safetensors file, and reads them back.
+
+The file has the D detections of all images in a row: boxes (D, 4), labels (D,), scores (D,); and counts (N,) per image.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ NAMES = ("boxes", "labels", "scores")
 
 @dataclass(frozen=True)
 class Speed:
-    """The seconds that one image takes, and where that was measured."""
+    """Seconds that detection takes per image, and the device and the number of threads it was measured with."""
 
     seconds_per_image: float
     device: str
@@ -25,19 +28,19 @@ class Speed:
 
 
 def save_detections(path: Path, detections: Sequence[Mapping[str, Tensor]], speed: Speed) -> None:
-    """Write the `detections` of N >= 1 images, and how fast they were. Raises `OutputError`."""
+    """Write `detections`, one mapping with `NAMES` for each of N >= 1 images, and their speed. Raises `OutputError`."""
     counts = torch.tensor([len(result["scores"]) for result in detections])
     rows = {name: torch.cat([result[name] for result in detections]) for name in NAMES}
     write_tensors(path, rows | {"counts": counts}, asdict(speed))
 
 
 def load_detections(path: Path) -> tuple[list[dict[str, Tensor]], Speed]:
-    """Read detections back. Raises `InputError` for a file that `save_detections` did not write."""
+    """The detections, one dict per image, and their speed. Raises `InputError` for a file of another kind."""
     try:
         tensors, header = read_tensors(path)
         counts = tensors["counts"].tolist()
         rows = {name: tensors[name].split(counts) for name in NAMES}
         speed = Speed(float(header["seconds_per_image"]), header["device"], int(header["threads"]))
     except (RuntimeError, KeyError, TypeError, ValueError) as error:  # `InputError` is a `ValueError`
-        raise InputError(f"{path}: cannot be read ({error}); remove it and start again") from error
+        raise InputError(f"{path}: cannot be read ({error}); remove it and run the command again") from error
     return [{name: rows[name][index] for name in NAMES} for index in range(len(counts))], speed

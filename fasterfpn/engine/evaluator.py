@@ -1,4 +1,4 @@
-"""Runs a detector over a data set and sums up how well it did, by VOC average precision.
+"""Runs a detector over a data set and computes VOC average precision, as a dictionary and as a table of text.
 
 N images. Detections and targets are lists of N dictionaries of CPU tensors, in the order of the data set.
 """
@@ -14,13 +14,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from fasterfpn.engine.average_precision import average_precision
-
-Images = list[Tensor]
-Boxes = list[dict[str, Tensor]]
+from fasterfpn.types import Detections, Target
 
 
-def same_size_batches(dataset: Any, batch_size: int) -> Iterator[tuple[Images, Boxes]]:
-    """Runs of at most `batch_size` consecutive images of one size: unpadded, each gives what it would give alone."""
+def same_size_batches(dataset: Any, batch_size: int) -> Iterator[tuple[list[Tensor], list[Target]]]:
+    """Batches of at most `batch_size` consecutive images, all of one size, so that none is padded."""
     images, targets = [], []
     for index in range(len(dataset)):
         image, target = dataset[index]
@@ -34,10 +32,12 @@ def same_size_batches(dataset: Any, batch_size: int) -> Iterator[tuple[Images, B
 
 
 @torch.no_grad()
-def detect_all(detector: nn.Module, dataset: Any, batch_size: int = 4, progress: bool = True) -> tuple[Boxes, Boxes]:
-    """Detect on every image of `dataset`, on the detector's own device: `(detections, targets)`.
+def detect_all(
+    detector: nn.Module, dataset: Any, batch_size: int = 4, progress: bool = True
+) -> tuple[list[Detections], list[Target]]:
+    """Detect on every image of `dataset`, on the detector's device: `(detections, targets)`.
 
-    `dataset[i]` is an image (3, H, W) and its target. The detector is left in the mode it was in.
+    `dataset[i]` is an image (3, H, W) and its target. The detector's mode (training or not) is the same afterwards.
     """
     device = next(detector.parameters()).device
     was_training = detector.training
@@ -56,66 +56,62 @@ def detect_all(detector: nn.Module, dataset: Any, batch_size: int = 4, progress:
 
 
 def summary(
-    detections: Sequence[Mapping[str, Tensor]],
-    targets: Sequence[Mapping[str, Tensor]],
-    classes: Sequence[str],
-    iou_threshold: float = 0.5,
+    detections: Sequence[Detections], targets: Sequence[Target], classes: Sequence[str], iou_threshold: float = 0.5
 ) -> dict[str, Any]:
-    """The figures of `evaluate --json`; label k is `classes[k - 1]`. A class without ground truth has NaN.
+    """The metrics of `evaluate --json`; label k is `classes[k - 1]`. A class without ground truth has AP NaN.
 
-    The main figures count difficult boxes as ordinary ones; those with the suffix `_without_difficult` leave them out,
+    The main metrics count difficult boxes as ordinary ones; those with the suffix `_without_difficult` leave them out,
     as the VOC challenge did.
     """
-    truth = torch.cat([target["labels"] for target in targets] or [torch.zeros(0, dtype=torch.int64)])
-    hard = [target["difficult"].sum() for target in targets if "difficult" in target]
-    figures: dict[str, Any] = {
+    truth = [target["labels"] for target in targets]
+    metrics: dict[str, Any] = {
         "iou_threshold": iou_threshold,
         "images": len(targets),
-        "objects": len(truth),
-        "difficult_objects": int(sum(hard)),
-        "objects_by_class": {name: int((truth == label).sum()) for label, name in enumerate(classes, start=1)},
+        "objects": sum(map(len, truth)),
+        "difficult_objects": sum(int(target["difficult"].sum()) for target in targets if "difficult" in target),
+        "objects_by_class": count_by_class(truth, classes),
     }
-    for suffix, count_difficult in (("", True), ("_without_difficult", False)):
-        for method, short in (("area", "area"), ("11-point", "11_point")):
-            result = average_precision(
-                detections,
-                targets,
-                iou_threshold,
-                method,
-                labels=range(1, len(classes) + 1),
-                count_difficult=count_difficult,
-            )
-            figures[f"mAP_{short}{suffix}"] = result["mAP"]
-            figures[f"AP_{short}{suffix}"] = dict(zip(classes, result["AP"].values(), strict=True))
-    return figures
+    labels = range(1, len(classes) + 1)
+    for suffix, count in (("", True), ("_without_difficult", False)):
+        for method in ("area", "11-point"):
+            result = average_precision(detections, targets, iou_threshold, method, labels=labels, count_difficult=count)
+            key = method.replace("-", "_") + suffix
+            metrics[f"mAP_{key}"] = result["mAP"]
+            metrics[f"AP_{key}"] = dict(zip(classes, result["AP"].values(), strict=True))
+    return metrics
 
 
-def without_nan(figures: Any) -> Any:
-    """Copy dictionaries and lists with None (JSON's null) in place of NaN, which JSON does not have."""
-    if isinstance(figures, Mapping):
-        return {name: without_nan(value) for name, value in figures.items()}
-    if isinstance(figures, (list, tuple)):
-        return [without_nan(value) for value in figures]
-    return None if isinstance(figures, float) and math.isnan(figures) else figures
+def count_by_class(labels: Sequence[Tensor], classes: Sequence[str]) -> dict[str, int]:
+    """How often each class occurs in the labels (G,) of N images."""
+    return {kind: sum(int((of_image == k).sum()) for of_image in labels) for k, kind in enumerate(classes, start=1)}
 
 
-def summary_table(figures: Mapping[str, Any]) -> str:
-    """`figures` of `summary` as lines of text: AP in percent a class and the mean; "-" for a class without objects."""
+def summary_table(metrics: Mapping[str, Any]) -> str:
+    """`summary` as lines of text: AP in percent for each class and the mean; "-" for a class without objects."""
     columns = {"area": "area", "11-point": "11_point"}
-    note = "No object is marked difficult: without difficult ones the figures are the same."
-    if figures["difficult_objects"]:
-        note = f"{figures['difficult_objects']} objects are marked difficult."
+    note = "No object is marked difficult, so AP without difficult objects is the same."
+    if metrics["difficult_objects"]:
+        note = f"{metrics['difficult_objects']} objects are marked difficult."
         columns |= {f"{title}, no difficult": f"{key}_without_difficult" for title, key in columns.items()}
     rows = [["class", "objects", *columns]]
-    for name, objects in figures["objects_by_class"].items():
-        rows.append([name, str(objects), *(percent(figures[f"AP_{key}"][name]) for key in columns.values())])
-    rows.append(["mean", str(figures["objects"]), *(percent(figures[f"mAP_{key}"]) for key in columns.values())])
+    for name, objects in metrics["objects_by_class"].items():
+        rows.append([name, str(objects), *(percent(metrics[f"AP_{key}"][name]) for key in columns.values())])
+    rows.append(["mean", str(metrics["objects"]), *(percent(metrics[f"mAP_{key}"]) for key in columns.values())])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
-    title = f"VOC average precision (%) at IoU {figures['iou_threshold']:g} on {figures['images']} images"
+    title = f"VOC average precision (%) at IoU {metrics['iou_threshold']:g} on {metrics['images']} images"
     return "\n".join([title, lines[0], "-" * len(lines[0]), *lines[1:], note])
 
 
 def percent(fraction: float) -> str:
     """`12.3` for 0.1234, `-` for NaN."""
     return "-" if math.isnan(fraction) else f"{100 * fraction:.1f}"
+
+
+def without_nan(content: Any) -> Any:
+    """Copy dictionaries and lists with None (JSON's null) in place of NaN, which JSON does not have."""
+    if isinstance(content, Mapping):
+        return {name: without_nan(value) for name, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [without_nan(value) for value in content]
+    return None if isinstance(content, float) and math.isnan(content) else content

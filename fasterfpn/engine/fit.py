@@ -12,7 +12,7 @@ from fasterfpn.engine.config import Config, config_record
 from fasterfpn.engine.run_folder import RunFolder
 from fasterfpn.engine.trainer import Outcome, Trainer
 from fasterfpn.errors import InputError
-from fasterfpn.files import remove_unfinished, write_json, write_text
+from fasterfpn.files import write_json, write_text
 from fasterfpn.models.detector import Detector
 from fasterfpn.models.images import network_size
 
@@ -23,7 +23,6 @@ def fit(detector: Detector, splits: Splits, config: Config, folder: Path) -> Out
     Writes config.json, problems.txt, and the files of `Trainer`. Raises as `Trainer.run` and `Trainer.restore` do.
     """
     check_batch_norm(config, splits.train)
-    remove_unfinished(folder)
     run = RunFolder(folder)
     trainer = Trainer(detector, splits, config, folder)
     if run.resume.exists():

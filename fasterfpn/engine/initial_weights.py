@@ -57,7 +57,7 @@ def load_initial_weights(detector: Detector, source: str) -> Report:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether the file is a checkpoint of this program, not another state dict nor something else."""
+    """Return whether the file is a checkpoint of this program."""
     try:
         return read_header(path).get("format") == DETECTOR
     except InputError:
@@ -65,15 +65,12 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def read_weights(source: str, depth: int, cache: Path | None = None) -> dict[str, object]:
-    """The entries of a file of `torch.save` or safetensors, of its URL, or of "imagenet", on the CPU.
+    """Read the entries of a file of `torch.save` or safetensors, of its URL, or of "imagenet", on the CPU.
 
-    "imagenet" is torchvision's classifier of that `depth` (18, 34, 50, 101 or 152). Downloads are kept in `cache`, by
-    default PyTorch's own (`torch.hub.get_dir()`/checkpoints), and taken from there the next time. Where a file's name
-    ends in eight or more hexadecimal digits, as in resnet18-f37072fd.pth, the download's SHA-256 must begin with them.
-    Nothing is unpickled but tensors and plain containers; what lies in nested dictionaries has a
-    dotted name.
-
-    Raises `InputError` for an unknown depth, a failed or wrong download, a file that is missing or not a state dict.
+    "imagenet" is torchvision's classifier of that `depth`. Downloads are kept in `cache` (default: PyTorch's own,
+    `torch.hub.get_dir()`/checkpoints). Only tensors and plain containers are unpickled; an entry of a nested dictionary
+    gets a dotted name. Raises `InputError` for a depth not in `IMAGENET`, a failed or wrong download, and a file that
+    is missing or not a state dict.
     """
     if source == "imagenet":
         if depth not in IMAGENET:
@@ -91,7 +88,11 @@ def read_weights(source: str, depth: int, cache: Path | None = None) -> dict[str
 
 
 def download(url: str, folder: Path) -> Path:
-    """The file of that URL in `folder`, fetched unless there already; written whole or not at all. Or `InputError`."""
+    """Return the file of that URL in `folder`, fetched whole unless it is there already.
+
+    Where its name ends in eight or more hexadecimal digits, as in resnet18-f37072fd.pth, its SHA-256 must begin with
+    them. Raises `InputError` where it does not, and where the download fails.
+    """
     name = Path(urlparse(url).path).name
     digits = re.search(r"-([0-9a-f]{8,64})\.[^.]*$", name)
     if digits is None:  # nothing tells this model.pth from another site's

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from fasterfpn.errors import InputError
 
@@ -47,17 +46,13 @@ class Placement:
         """The context in which a forward pass is in `dtype`."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
-    def move(self, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Copy the tensors of a target to the device."""
-        return {name: value.to(self.device) for name, value in target.items()}
-
     def record(self) -> dict[str, Any]:
         """What the bits of a run depend on beside its configuration, as text and numbers for JSON."""
         record = asdict(self) | {"device": str(self.device), "dtype": str(self.dtype).removeprefix("torch.")}
         return record | {"threads": torch.get_num_threads(), "torch": torch.__version__}
 
     def warning(self, before: dict[str, Any] | None) -> str:
-        """What to say where a run goes on that was stopped where `record()` was `before`; "" where nothing changed."""
+        """What to say where a run is resumed that was stopped where `record()` was `before`; "" for no change."""
         if before is None:  # a file of version 1
             return (
                 "it is not recorded where this run was stopped: only the same device and threads give the same weights"

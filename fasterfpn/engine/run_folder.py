@@ -6,7 +6,7 @@ The weights and the state of a training are `checkpoint.py`'s to write and read;
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class RunFolder:
         self.best = path / "model.safetensors"  # the weights of the best validation
         self.last = path / "last.safetensors"  # those of the last whole epoch, or of the end
         self.resume = path / "resume.safetensors"  # what further steps depend on; removed once all is done
-        self.metrics = path / "metrics.json"  # the figures of the test part
+        self.metrics = path / "metrics.json"  # of the test part
         self.report_page = path / "report.html"
         self.report_figures = path / "report.json"
 
@@ -39,12 +39,9 @@ class RunFolder:
             numbers = [int(path.name) for path in parent.iterdir() if path.name.isdecimal()]
             for number in count(max(numbers, default=0) + 1):
                 path = parent / f"{number:03d}"
-                try:
+                with suppress(FileExistsError):  # another process was faster
                     path.mkdir()
-                except FileExistsError:  # another process was faster
-                    continue
-                return cls(path)
-        raise AssertionError("numbers do not end")
+                    return cls(path)
 
     @contextmanager
     def begun(self) -> Iterator[None]:
@@ -60,7 +57,7 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder for this process alone, to go on with the run in it. Raises what `files.exclusive` raises."""
+        """Hold the folder for this process alone, to resume the run in it. Raises what `files.exclusive` raises."""
         if not self.path.is_dir():
             raise InputError(f"{self.path}: no such run folder")
         with exclusive(self.path):
@@ -72,21 +69,20 @@ class RunFolder:
         A run that was killed before it saved its first weights leaves a configuration and tables, which may go.
         """
         early = {path.name for path in (self.config, self.problems, self.loss_table.path, self.validation_table.path)}
-        ours = (LOCK, ".partial")
         with writing(self.path):
             if not self.path.exists():
                 return
             if not self.path.is_dir():
                 raise InputError(f"{self.path}: exists already and is no folder; give a new one")
-            names = {path.name for path in self.path.iterdir() if not path.name.endswith(ours)}
+            names = {path.name for path in self.path.iterdir() if not path.name.endswith((LOCK, ".partial"))}
         if names and not (self.config.name in names and names <= early):
             at_work = f" and process {holder} is working in it" if (holder := lock_holder(self.path)) else ""
             raise InputError(f"{self.path}: exists already{at_work}; give a new folder, so that no earlier run is lost")
 
     def losses(self) -> dict[str, list[float]]:
-        """The columns of losses.csv by name. Raises as `Table.read`."""
+        """Read losses.csv as `Table.read` does."""
         return self.loss_table.read()
 
     def validations(self) -> dict[str, list[float]]:
-        """The columns of validation.csv by name; mAP_area is NaN without a validation part. Raises as `Table.read`."""
+        """Read validation.csv as `Table.read` does; mAP_area is NaN without a validation part."""
         return self.validation_table.read()

@@ -11,8 +11,9 @@ from types import FrameType
 class StopSignals:
     """While this context is open, the first of either signal is only noted; a second one interrupts at once.
 
-    A signal interrupts by `KeyboardInterrupt` (Ctrl-C) or `SystemExit` with status 143 (SIGTERM). Outside the main
-    thread, which alone receives signals, the context does nothing.
+    It interrupts by `KeyboardInterrupt` (Ctrl-C) or `SystemExit` with status 143 (SIGTERM). A signal that was ignored
+    before, as Ctrl-C is in the background processes of a script, stays ignored. Outside the main thread, which alone
+    receives signals, the context does nothing.
     """
 
     HANDLED = (signal.SIGINT, signal.SIGTERM)
@@ -22,8 +23,9 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         self.process = os.getpid()
-        main = threading.current_thread() is threading.main_thread()
-        self.before = {number: signal.signal(number, self._note) for number in self.HANDLED} if main else {}
+        heard = self.HANDLED if threading.current_thread() is threading.main_thread() else ()
+        heard = [number for number in heard if signal.getsignal(number) != signal.SIG_IGN]
+        self.before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(self, *exception: object) -> None:

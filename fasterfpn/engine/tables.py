@@ -37,7 +37,7 @@ class Table:
         cells = [row.split(",") for row in rows]
         return {name: [float(row[heading.index(name)]) for row in cells] for name in self.columns}
 
-    def go_on(self, step: int, expected: Iterable[int]) -> None:
+    def continue_after(self, step: int, expected: Iterable[int]) -> None:
         """Cut the table back to the rows of the steps `expected`, none later than `step`; name those that it lacks.
 
         An absent or empty file begins anew. Raises as `read`; a file with another heading is not written to.
@@ -88,7 +88,7 @@ class Table:
         return heading, lines[1:]
 
     def _remedy(self) -> str:
-        return "mend it, or remove the file to go on without its rows"
+        return "mend it, or remove the file to resume without its rows"
 
 
 def _step(row: str) -> int:
@@ -120,7 +120,7 @@ class LossLog:
         cells = [f"{last['epoch']:.3f}", f"{last['learning_rate']:.6g}", *(f"{mean:.5f}" for mean in means)]
         self.table.append(int(last["step"]), *cells)
 
-    def go_on(self, step: int, window: Iterable[dict[str, float]]) -> None:
-        """Go on after `step`; `window` holds the losses since the last whole row."""
-        self.table.go_on(step, range(self.every, step + 1, self.every))
+    def continue_after(self, step: int, window: Iterable[dict[str, float]]) -> None:
+        """Cut the table back to `step`; `window` holds the losses since the last whole row."""
+        self.table.continue_after(step, range(self.every, step + 1, self.every))
         self.window = list(window)

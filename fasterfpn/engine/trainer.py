@@ -1,4 +1,4 @@
-"""The training loop (sec. 4): batches in, checkpoints, losses and validation figures out.
+"""The training loop (sec. 4): batches in, checkpoints, losses and validation metrics out.
 
 B images a batch. A step is one batch and one move of the optimiser; steps count from 1 once they are done.
 """
@@ -66,11 +66,12 @@ class Trainer:
     def run(self) -> Outcome:
         """Train to the end of the budget.
 
-        A first Ctrl-C or SIGTERM stops between two steps, once all that going on needs has been saved; then
+        A first Ctrl-C or SIGTERM stops between two steps, once all that a resume needs has been saved; then
         `KeyboardInterrupt` or `SystemExit` is raised. Raises `InputError` where numbers are no longer finite, and
         `OutputError` where a file of the run cannot be written; the files that were whole before stay whole.
         """
         self.detector.train()
+        self.started = time.monotonic()
         with StopSignals() as stop, tqdm(desc="train", unit="step", initial=self.budget.done) as self.bar:
             if not self.restored:
                 self.begin()
@@ -105,7 +106,7 @@ class Trainer:
             return Outcome(self.budget.done, self.elapsed(), self.best_step, self.best_mAP)
 
     def begin(self) -> None:
-        """The tables' headings, and the state before the first step: from here on the run can be gone on with."""
+        """Write the tables' headings and the state before the first step: from here on the run can be resumed."""
         self.folder.loss_table.start()
         self.folder.validation_table.start()
         self.save_progress()
@@ -121,20 +122,18 @@ class Trainer:
         self.best_step, self.best_mAP = done.best_step, done.best_mAP
         if self.folder.best.exists() and read_checkpoint(self.folder.best).step > done.step:
             self.best_step, self.best_mAP = 0, -math.inf  # stopped between the two files: the next validation decides
-        self.log.go_on(done.step, done.losses)
+        self.log.continue_after(done.step, done.losses)
         steps = validation_steps(self.config.training, self.budget.total) if self.budget.total else []
-        self.folder.validation_table.go_on(done.step, [step for step in steps if step <= done.step])
+        self.folder.validation_table.continue_after(done.step, [step for step in steps if step <= done.step])
         if done.step and (warning := self.placement.warning(before)):
             print(f"WARNING {self.folder.path}: {warning}", file=sys.stderr)
         self.restored, self.saved = True, time.monotonic()
 
     def remaining_batches(self) -> Iterator[Batch]:
         """The sequence that the seed gives, without those of the steps already done."""
-        training, data = self.config.training, self.config.data
-        generator = Generator().manual_seed(training.seed)
-        return training_batches(
-            self.images, training.batch_size, generator, data.workers, data.flip, skip=self.budget.done
-        )
+        size, data = self.config.training.batch_size, self.config.data
+        generator = Generator().manual_seed(self.config.training.seed)
+        return training_batches(self.images, size, generator, data.workers, data.flip, skip=self.budget.done)
 
     def step(self, batch: Batch) -> dict[str, float]:
         """One step of the optimiser on one batch; returns its losses.
@@ -146,8 +145,9 @@ class Trainer:
         self.rate = learning_rate(settings, self.budget.done, self.budget.total)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
-        images = [image.to(self.placement.device) for image in batch.images]
-        targets = [self.placement.move(target) for target in batch.targets]
+        device = self.placement.device
+        images = [image.to(device) for image in batch.images]
+        targets = [{name: value.to(device) for name, value in target.items()} for target in batch.targets]
         # Forward: pyramid, proposals, sampled anchors and proposals; the losses are scalars (eq. 3).
         with self.placement.autocast():
             losses = self.detector(images, targets)
@@ -170,13 +170,12 @@ class Trainer:
         """Count the step; once a budget in minutes knows its number of steps, that takes its place in `config`."""
         known = self.budget.total is not None
         self.budget.tick()
-        if self.budget.total is not None and not known:
-            steps = self.budget.total
+        if not known and (steps := self.budget.total) is not None:
             tqdm.write(f"{self.config.training.minutes:g} minutes make {steps} steps; a run of that many repeats it")
             self.config = replace(self.config, training=replace(self.config.training, steps=steps, minutes=None))
 
     def milestones(self) -> None:
-        """After a step: the validation where one is due; the epoch's checkpoint, and what going on would need."""
+        """After a step, validate where that is due, and save the epoch's checkpoint and what a resume needs."""
         done, total = self.budget.done, self.budget.total
         if total is not None and done in validation_steps(self.config.training, total):
             self.validate()
@@ -186,21 +185,21 @@ class Trainer:
                 self.save_progress()
 
     def validate(self) -> None:
-        """mAP on the validation part; the weights are kept where they are the best so far, and what going on needs.
+        """Measure mAP on the validation part; save the weights where they are the best so far, and what a resume needs.
 
         Without a validation part, the latest weights count as the best.
         """
-        figure = math.nan
+        mAP = math.nan
         if len(self.validation):
             size = self.config.training.batch_size
             detections, targets = detect_all(self.detector, self.validation, size, progress=False)
-            figure = summary(detections, targets, self.detector.classes)["mAP_area"]
-            tqdm.write(f"step {self.budget.done}: validation mAP {100 * figure:.1f} % on {len(self.validation)} images")
-        self.folder.validation_table.append(self.budget.done, f"{self.epoch():.3f}", f"{figure:.4f}")
-        if math.isnan(figure) or figure > self.best_mAP:
-            self.best_step, self.best_mAP = self.budget.done, figure
+            mAP = summary(detections, targets, self.detector.classes)["mAP_area"]
+            tqdm.write(f"step {self.budget.done}: validation mAP {100 * mAP:.1f} % on {len(self.validation)} images")
+        self.folder.validation_table.append(self.budget.done, f"{self.epoch():.3f}", f"{mAP:.4f}")
+        if math.isnan(mAP) or mAP > self.best_mAP:
+            self.best_step, self.best_mAP = self.budget.done, mAP
             self.save(self.folder.best)
-            # Going on from an earlier step may round otherwise, on other threads, and not come by these weights again.
+            # A resume from an earlier step may round otherwise, on other threads, and not come by these weights again.
             self.save_progress()
 
     def save(self, path: Path) -> None:
@@ -224,15 +223,12 @@ class Trainer:
         """What to tell the user when numbers are no longer finite. The weights of that moment are never saved."""
         last = self.folder.last
         kept = f"; the last whole epoch's weights are in {last}" if last.exists() else ""
-        images = ", ".join(batch.names)
-        return InputError(
-            f"step {step}: {reason} (images {images}); training stopped. Look at these images, or try a lower "
-            f"learning rate{kept}"
-        )
+        where = f"step {step}: {reason} (images {', '.join(batch.names)})"
+        return InputError(f"{where}; training stopped. Look at these images, or try a lower learning rate{kept}")
 
     def elapsed(self) -> float:
         """Seconds of training so far, those before a stop included."""
-        return self.seconds + self.bar.format_dict["elapsed"]
+        return self.seconds + time.monotonic() - self.started
 
     def epoch(self) -> float:
         """Visits of every image so far."""

@@ -1,8 +1,8 @@
-"""Region proposal network (fig. 7; Ren et al. 2015, sec. 3.1; Lin et al. 2017, sec. 4.1).
+"""Region proposal network (the paper's fig. 7, eqs. 1-4; Ren et al. 2015, sec. 3.1; Lin et al. 2017, sec. 4.1).
 
-N images, L = 5 levels P2..P6 (or C4 alone), A anchors a cell, R = sum(Hl Wl A) anchors an image; logits (N, R), deltas
-(N, R, 4), anchors (R, 4) and labels (R,) in {-1 ignored, 0 background, 1 object} run over levels, then y, x, area,
-ratio; proposals (Pi, 4), one tensor an image.
+N images, L = 5 levels P2..P6 (or C4 alone) of Hl x Wl cells, A anchors per cell, R = sum(Hl Wl A) anchors per image.
+Logits (N, R), deltas (N, R, 4) and anchors (R, 4) come as one tensor per level, each in the order y, x, area, ratio;
+proposals (Pi, 4) as one tensor per image. Boxes are x1, y1, x2, y2 in pixels.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class RPNHead(nn.Module):
         logits, deltas = [], []
         for feature in pyramid:
             hidden = F.relu(self.conv(feature))
-            # Autocast ends here: ranks and boxes need the digits.
+            # Autocast's low precision ends here: ranking and box decoding need float32.
             wide = torch.promote_types(hidden.dtype, torch.float32)
             logits.append(self.logits(hidden).permute(0, 2, 3, 1).flatten(1).to(wide))
             deltas.append(self.deltas(hidden).permute(0, 2, 3, 1).reshape(len(feature), -1, 4).to(wide))
@@ -53,16 +53,16 @@ class RPNHead(nn.Module):
 
 
 class AnchorTargets(NamedTuple):
-    """What S sampled anchors of a batch should say, P of them objects; they are numbered image by image, 0..N R - 1."""
+    """The targets of S sampled anchors of a batch, P of them objects. Indices run image by image over 0..N R - 1."""
 
-    sampled: Tensor  # (S,) int64: numbers of the sampled anchors
+    sampled: Tensor  # (S,) int64: indices of the sampled anchors
     labels: Tensor  # (S,) int64: 1 object, 0 background
-    objects: Tensor  # (P,) int64: numbers of the objects among them
-    deltas: Tensor  # (P, 4): what leads from each of these to its ground truth (eq. 4)
+    objects: Tensor  # (P,) int64: indices of the objects among them
+    deltas: Tensor  # (P, 4): deltas from each of these to its ground-truth box (eq. 4)
 
 
 class RPN(nn.Module):
-    """The head, and what its scores and deltas mean: proposals, and the losses."""
+    """The head and its anchors; turns the head's outputs into proposals, and makes its training targets and losses."""
 
     def __init__(self, channels: int, config: RpnConfig, anchors: Anchors) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class RPN(nn.Module):
         self.head = RPNHead(channels, anchors.per_cell)
 
     def anchors_of(self, pyramid: list[Tensor], image_size: Size) -> list[Tensor]:
-        """Anchors (Hl Wl A, 4) of each map, for a batch of (H, W) pixels; in float32 at least, under autocast too."""
+        """Anchors (Hl Wl A, 4) per level, of a padded batch of (H, W) pixels; at least float32, even under autocast."""
         dtype = torch.promote_types(pyramid[0].dtype, torch.float32)
         return self.anchors.of_grids(image_size, [feature.shape[-2:] for feature in pyramid], dtype, pyramid[0].device)
 
@@ -79,7 +79,7 @@ class RPN(nn.Module):
     def propose(
         self, logits: list[Tensor], deltas: list[Tensor], anchors: list[Tensor], sizes: list[Size]
     ) -> list[Tensor]:
-        """Where objects may be: the best-scored boxes (Pi, 4) of each image, best first (Ren et al. 3.1).
+        """The proposals of each image: the boxes (Pi, 4) with the highest scores, best first (Ren et al. 3.1).
 
         logits L times (N, Hl Wl A), deltas L times (N, Hl Wl A, 4), anchors L times (Hl Wl A, 4), sizes (h, w) of the N
         images without padding. Logits and deltas must be finite (`check_finite`). Anchors centred in padding propose
@@ -90,10 +90,10 @@ class RPN(nn.Module):
         most = config.rpn_keep_train if self.training else config.rpn_keep_test
         scores, boxes, segments = [], [], []
         for level, (logit, delta, anchor) in enumerate(zip(logits, deltas, anchors, strict=True)):
-            # 1. Anchors centred in the padding of a smaller image are out: (N, Rl).
+            # 1. Leave out anchors centred in the padding of a smaller image: (N, Rl).
             inside = torch.stack([_centred_inside(anchor, size) for size in sizes])
             logit = logit.masked_fill(~inside, -torch.inf)
-            # 2. The best k of the level's Rl anchors, k for each of its areas (torchvision): (N, k).
+            # 2. The best k of the level's Rl anchors, `each` per anchor area, as in torchvision: (N, k).
             count = each * len(self.anchors.areas[level])
             best, index = logit.topk(min(count, logit.shape[1]), dim=1)
             # 3. Their boxes by eq. 1: (N, k, 4).
@@ -103,7 +103,7 @@ class RPN(nn.Module):
             # 4. A number for each image and level: NMS compares boxes of the same number only.
             image = torch.arange(len(sizes), device=best.device)[:, None]
             segments.append((image * len(logits) + level).expand_as(best))
-        # 5. All levels side by side, (N, sum of k): clip to each image, drop what is degenerate -> (M,) of all images.
+        # 5. All levels side by side, (N, sum of k): clip to each image, drop masked and too small ones -> (M,) in all.
         score, box, segment = torch.cat(scores, 1), torch.cat(boxes, 1), torch.cat(segments, 1)
         box = torch.stack([clip_boxes(own, size) for own, size in zip(box, sizes, strict=True)])
         usable = large_enough(box, config.rpn_min_side) & score.isfinite()
@@ -121,14 +121,14 @@ class RPN(nn.Module):
         """Match anchors with the ground truth (Gi, 4) of each image, and sample them (Ren et al. 3.1.2).
 
         anchors L times (Hl Wl A, 4), sizes (h, w) of the N images without padding. The sample is drawn on the CPU from
-        `generator`. Gi = 0 leaves background alone.
+        `generator`. An image with Gi = 0 yields background only.
         """
         config, everywhere = self.config, torch.cat(anchors)  # (R, 4)
         sampled, labels, objects, deltas = [], [], [], []
         for image, (boxes, size) in enumerate(zip(truth, sizes, strict=True)):
-            # 1. Padding is no background to learn from: the anchors in the image, (I,).
+            # 1. Only anchors centred in the image count, not those in padding: (I,).
             inside = _centred_inside(everywhere, size).nonzero()[:, 0]
-            # 2. Object from IoU 0.7 on, or as the best for a ground truth; background below 0.3: (I,) in {-1, 0, 1}.
+            # 2. 1 object: IoU from 0.7, or the best for a true box; 0 background: below 0.3; else -1, ignored: (I,).
             label, matched = match_boxes(
                 everywhere[inside],
                 boxes,
@@ -137,7 +137,7 @@ class RPN(nn.Module):
                 best_for_each=True,
                 every_tie=config.rpn_every_tie,
             )
-            # 3. A sample, at most half of it objects: an image has hundreds of times more background. (P,), (Q,).
+            # 3. Sample at most half objects, as background is hundreds of times more frequent: (P,) and (Q,).
             positive, negative = sample_balanced(label, config.rpn_sample, config.rpn_positive_fraction, generator)
             sample = torch.cat([positive, negative])
             # 4. The deltas that lead from each object's anchor to its ground truth (eq. 4): (P, 4).
@@ -148,7 +148,7 @@ class RPN(nn.Module):
         return AnchorTargets(*map(torch.cat, (sampled, labels, objects, deltas)))
 
     def loss(self, logits: list[Tensor], deltas: list[Tensor], targets: AnchorTargets) -> dict[str, Tensor]:
-        """Eq. 3 on the sampled anchors: logits L times (N, Hl Wl A), deltas L times (N, Hl Wl A, 4) -> two scalars."""
+        """Eq. 3 on sampled anchors: logits L times (N, Hl Wl A), deltas L times (N, Hl Wl A, 4) -> scalars by name."""
         flat_logits = torch.cat(logits, 1).flatten()  # (N R,)
         flat_deltas = torch.cat(deltas, 1).flatten(0, 1)  # (N R, 4)
         cls_loss, loc_loss = rpn_losses(
@@ -162,7 +162,7 @@ class RPN(nn.Module):
 
 
 def check_finite(logits: list[Tensor], deltas: list[Tensor]) -> None:
-    """Raise `FloatingPointError` where an output of the RPN is not finite: training has diverged."""
+    """Raise `FloatingPointError` if any output of the RPN is not finite, as when training has diverged."""
     if not torch.stack([output.isfinite().all() for output in (*logits, *deltas)]).all():
         raise FloatingPointError("the RPN's logits or deltas are not finite")
 

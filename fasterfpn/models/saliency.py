@@ -1,8 +1,9 @@
-"""Saliency: which pixels the network's answer hangs on (paper, section 5.3; Simonyan et al. 2013, section 3).
+"""Computes saliency maps: which pixels change the network's answer most (paper, sec. 5.3; Simonyan et al. 2013).
 
-An image (3, H, W) in 0..1, D detections, P proposals, K classes; a map (H, W): the largest |gradient| of the three
-channels with respect to the image as it was passed in. Proposals are held constant: only the path from the pixels
-through the pyramid and the box head to the class counts, not the choice of the boxes.
+An image (3, H, W) in 0..1, P proposals, K classes; a map explains D detections. The map (H, W) is the gradient of the
+answer with respect to the image as it was passed in: at each pixel the largest |gradient| of the three channels. The
+proposals are constants: the gradient goes from the class through box head and pyramid to the pixels, not through the
+RPN's choice of boxes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Of = Literal["logit", "loss"]
 
 @dataclass(frozen=True)
 class Saliency:
-    """values (H, W) float, the class `label` in 1..K, and the boxes (D, 4) and scores (D,) that spoke."""
+    """The map `values` (H, W) of class `label` in 1..K, and the detections it explains: boxes (D, 4), scores (D,)."""
 
     values: Tensor
     label: int
@@ -39,10 +40,11 @@ def saliency(
 ) -> Saliency:
     """The gradient of what the network says about `image` with respect to its pixels.
 
-    `of` "logit": the class logit, summed over the kept detections of class `label` (default: the class of the best
-    detection); "loss": the classification loss of those detections, with that class as the truth. `detection`: of that
-    one alone, numbered as in `detector([image])[0]`, about its own class. Where no detection of the class is kept, the
-    proposal to which the class is likeliest speaks for it. The weights' gradients and the mode are left as they are.
+    The map explains all detections of class `label` (default: the class of the best detection). With `detection`, it
+    explains that one alone, numbered as in `detector([image])[0]`, and its class. If the class is not detected, it
+    explains the proposal with the highest score for that class. `of` "logit" takes the gradient of the class logit,
+    summed over the detections; "loss" that of their classification loss, with the class as the truth. The weights'
+    gradients and the detector's mode stay as they are.
 
     Raises ValueError for a label outside 1..K or a detection that is not there.
     """
@@ -54,29 +56,29 @@ def saliency(
     detector.eval()
     try:
         with torch.enable_grad():
-            # 1. The detector's own three stages, with the pixels as the leaf of the graph.
+            # 1. Proposals as in detection; the pixels are the leaf of the graph.
             image = image.detach().clone().requires_grad_()
             batch = prepare_images([image], detector.config.image)
             regions = detector.propose(batch)
-            # 2. Which proposals speak, and for which class: chosen without gradient.
+            # 2. The detections to explain and their class, chosen without gradient.
             with torch.no_grad():
-                speakers, label = _speakers(detector, regions, batch.sizes, label, detection)
-            # 3. The class logits of these proposals alone: (D, K + 1).
-            logits, _ = detector.box_head(regions.pyramid, [regions.proposals[0][speakers.rows]])
-            truth = torch.full_like(speakers.rows, label)
+                explained, label = _explained(detector, regions, batch.sizes, label, detection)
+            # 3. The class logits of their proposals alone: (D, K + 1).
+            logits, _ = detector.box_head(regions.pyramid, [regions.proposals[0][explained.rows]])
+            truth = torch.full_like(explained.rows, label)
             answer = logits[:, label] if of == "logit" else cross_entropy(logits, truth)
-            # 4. The derivative of their sum by the pixels: (3, H, W).
+            # 4. The gradient of their sum: (3, H, W).
             (gradient,) = torch.autograd.grad(answer.sum(), image)
     finally:
         detector.train(was_training)
-    boxes = clip_boxes(batch.to_original(speakers.boxes, 0), batch.originals[0])
-    return Saliency(gradient.abs().amax(0), label, boxes, speakers.scores)
+    boxes = clip_boxes(batch.to_original(explained.boxes, 0), batch.originals[0])
+    return Saliency(gradient.abs().amax(0), label, boxes, explained.scores)
 
 
-def _speakers(
+def _explained(
     detector: Detector, regions: Regions, sizes: list[Size], label: int | None, detection: int | None
 ) -> tuple[ImageDetections, int]:
-    """The detections in question, and their class."""
+    """The detections that the map explains, and their class."""
     proposals = regions.proposals
     logits, deltas = detector.box_head(regions.pyramid, proposals)
     (kept,) = detector.box_head.decode(logits, deltas, proposals, sizes)
@@ -91,17 +93,17 @@ def _speakers(
     of_class = kept.labels == label
     if of_class.any():
         return ImageDetections(*(value[of_class] for value in kept)), label
-    # Nothing of this class was kept: the likeliest proposal, if there is any.
+    # The class is not detected: the proposal with the highest score for it, if there is any proposal.
     row = scores[:, label].topk(min(1, len(scores))).indices
     return ImageDetections(proposals[0][row], torch.full_like(row, label), scores[row, label], row), label
 
 
 def concentration(values: Tensor, box: Tensor) -> float:
-    """How many times more of the map's mass lies in the box than its share of the area: 1 for a map that is even.
+    """How much a map concentrates on an object: its mean in the object's doubled box over its mean on the whole image.
 
-    values (H, W) >= 0; box (4,) in pixels, doubled in width and height about its centre first, since the edge of an
-    object is seen from both sides. A pixel is inside where its centre is. 0 for a map without mass; NaN where no pixel
-    is inside.
+    values (H, W) >= 0; box (4,) in pixels, doubled in width and height about its centre, since the pixels on both sides
+    of an edge show it. A pixel is inside if its centre is. A constant map has 1; a map that is 0 outside has 1 / (the
+    doubled box's share of the image); a map of zeros has 0; without a pixel inside, the result is NaN.
     """
     height, width = values.shape
     x1, y1, x2, y2 = box.double().tolist()

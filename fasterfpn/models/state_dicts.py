@@ -1,7 +1,7 @@
-"""Others' state dicts: how they are wrapped, and what network they look like.
+"""State dicts from other programs: how they are wrapped, and what network they look like.
 
 A state dict maps names to tensors. Training programs save it among other things ({"model_state_dict": ..., "epoch": 3})
-and from inside wrapper modules ("module.conv1.weight"); both are a prefix of the name once the file is flat.
+and from inside wrapper modules ("module.conv1.weight"); `flat` makes both a prefix of the name.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from torch import Tensor
 
 from fasterfpn.models.resnet import STAGES, BasicBlock
 
-# Where the stem of a ResNet stands in the layouts that are understood: torchvision's detector, ours, a classifier.
+# The prefix of a ResNet's names in each layout that can be read: torchvision's detector, ours, a classifier.
 ROOTS = ("backbone.body.", "backbone.", "")
-FOREIGN = {
+FOREIGN = {  # networks that cannot be read, each with a pattern that one of its names matches
     "a vision transformer": r"patch_embed|pos_embed|cls_token|class_token|\.attn\.|self_attention",
     "a DETR": r"(^|\.)transformer\.(en|de)coder\.",
     "a detectron2 model": r"backbone\.bottom_up\.|proposal_generator\.",
@@ -38,7 +38,7 @@ def flat(content: Mapping[str, object]) -> dict[str, object]:
 
 
 def wrapper_prefix(names: Collection[str]) -> str:
-    """What stands before every name of the first ResNet or detector in `names`, as "state_dict.module."; often ""."""
+    """The prefix of all names of the first ResNet or detector in `names`, as "state_dict.module."; "" if none."""
     known = set(names)
     for root in ROOTS:
         stem = root + "conv1.weight"
@@ -49,7 +49,7 @@ def wrapper_prefix(names: Collection[str]) -> str:
 
 
 def description(entries: Mapping[str, object]) -> str:
-    """What network these entries look like, for a message: "a ResNet-50 of width 64", "a vision transformer", ..."""
+    """What network flat entries look like, for a message: "a ResNet-50 of width 64", "a vision transformer", ..."""
     if not any(isinstance(value, Tensor) for value in entries.values()):
         return "no tensors at all"
     if resnet := _resnet(entries):
@@ -61,7 +61,7 @@ def description(entries: Mapping[str, object]) -> str:
 
 
 def _resnet(entries: Mapping[str, object]) -> str | None:
-    """The depth and width of the ResNet in `entries`, by its blocks and the channels of its stem."""
+    """The ResNet in `entries`, with its depth and width (channels of its first block); None if there is none."""
     blocks = [
         {found[1] for name in entries if (found := re.search(rf"(?:^|\.)layer{stage}\.(\d+)\.", name))}
         for stage in range(1, 5)

@@ -37,9 +37,9 @@ INSTALL_COMPILER = "apt install g++ (Debian, Ubuntu) or dnf install gcc-c++ (Fed
 
 
 def build_record() -> dict[str, Any]:
-    """What setup.py did: `built`, then `compiler`, `compiler_version`, `flags`, `torch`, `cuda`; or else `why` not.
+    """What setup.py did: `built`; if true, `compiler`, `compiler_version`, `flags`, `torch`, `cuda`; if not, `why`.
 
-    `cuda` again has `built`, and `nvcc`, `architectures` or `why`.
+    `cuda` is a record like it: `built`; if true, `nvcc` and `architectures`; if not, `why`.
     """
     if RECORD.is_file():
         return json.loads(RECORD.read_text())
@@ -49,7 +49,7 @@ def build_record() -> dict[str, Any]:
 
 @cache
 def problem() -> str | None:
-    """Loads the library, once. None when it is in use; else one line that says why it is not, and what to do."""
+    """Load the library, once. Return None if that worked, else one line that says why not and what to do."""
     record = build_record()
     if not record["built"]:
         why = record["why"]
@@ -70,7 +70,7 @@ def problem() -> str | None:
 
 @cache
 def load() -> bool:
-    """Whether the compiled operators are there. The first call loads them, or warns unless they were not wanted."""
+    """Whether the compiled operators are loaded. The first call loads them, or warns unless the build was off."""
     if problem() is not None and build_record().get("why") != "FASTERFPN_BUILD=off":
         warnings.warn(f"{problem()} (The slower reference operators are in use.)", RuntimeWarning, stacklevel=2)
     return problem() is None
@@ -82,7 +82,7 @@ def is_native(operator: str, device: str) -> bool:
 
 
 def versions(kernel: str, device: str) -> list[str]:
-    """What each version of `kernel`, "nms" or "roi_max_pool", adds to the one before, the first being version 1.
+    """What is new in each version of `kernel`, "nms" or "roi_max_pool", from version 1 on; [] without the library.
 
     >>> versions("nms", "cuda")
     ['all pairs at once', 'chunks of boxes', 'chunks in rounds']
@@ -97,11 +97,11 @@ def _has_kernel(operator: str, device: str) -> bool:
 
 
 def call(operator: str, *arguments: Any) -> Any:
-    """Calls `torch.ops.fasterfpn.<operator>`. An argument that the kernel refuses is a ValueError under every torch.
+    """Call `torch.ops.fasterfpn.<operator>`. Raise ValueError for an argument the kernel refuses, under any torch.
 
-    The kernel throws std::invalid_argument, whose message begins with the argument's name. In Python this is a
-    ValueError up to torch 2.13 and a RuntimeError later; so it is in a direct call of the operator, and in a function
-    that torch.compile has compiled, which no longer runs this one. Any other error passes through.
+    The kernel throws std::invalid_argument, whose message begins with the argument's name. torch up to 2.13 makes it a
+    ValueError, later torch a RuntimeError, which is converted here; not so in a direct call of the operator or in code
+    that torch.compile has compiled, since these bypass this function. Any other error passes through.
     """
     try:
         return getattr(torch.ops.fasterfpn, operator)(*arguments)
@@ -112,7 +112,7 @@ def call(operator: str, *arguments: Any) -> Any:
 
 
 def _refusal(operator: str, message: str) -> str | None:
-    """The line of `message` that refuses an argument of `operator`, or None: "rois[3]: must be finite"."""
+    """The first line of `message` if it refuses an argument, as "rois[3]: must be finite"; else None."""
     names = "|".join(argument.name for argument in getattr(torch.ops.fasterfpn, operator).default._schema.arguments)
     line = re.match(rf"(?:{names})(?:\[\d+\])?: .+", message)
     return line and line[0]
@@ -132,7 +132,7 @@ _choice = _Choice()
 
 
 def backends() -> dict[str, str]:
-    """The back end in use here and now, by device type: "native", "reference", or "unavailable" where
+    """The back end in use in this thread, by device type: "native", "reference", or "unavailable" where
     `use_backend("native")` is in force and there is no kernel.
 
     >>> backends()
@@ -145,13 +145,13 @@ def backends() -> dict[str, str]:
 
 @contextmanager
 def use_backend(name: str, **versions: int) -> Iterator[None]:
-    """Within the context, run "native" or "reference" only. It applies to this thread alone, and it nests.
+    """Within the context, run "native" or "reference" only. It applies to this thread only and can be nested.
 
     `use_backend("native", nms=1, roi_max_pool=2)` asks for versions of the kernels, as benchmarks and tests do. The
     newest, the default, is the fastest; all give the same result. `backend.versions("nms", "cpu")` lists them.
 
-    Raises ValueError for another name, RuntimeError where "native" is asked for and the library is not built. A native
-    operator on a device that it has no kernel for raises RuntimeError when called, and ValueError for a version that
+    Raises ValueError for another name or kernel, RuntimeError if "native" is asked for and the library is not loaded.
+    Within it, an operator raises RuntimeError on a device without a native kernel, and ValueError for a version that
     does not exist; nothing falls back silently.
     """
     if name not in BACKENDS:
@@ -170,12 +170,12 @@ def use_backend(name: str, **versions: int) -> Iterator[None]:
 
 
 def version(kernel: str) -> int:
-    """The version of the native kernel that is to run; 0 is the newest."""
+    """The version of the native kernel that is to run; 0 means the newest."""
     return (_choice.versions or {}).get(kernel, 0)
 
 
 def runs_native(device: torch.device) -> bool:
-    """Whether the operators are to run compiled on tensors of `device`."""
+    """Whether operators run compiled on `device`. Raises RuntimeError if `use_backend("native")` cannot be met."""
     requested = _choice.requested
     if requested == "reference":
         return False

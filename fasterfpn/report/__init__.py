@@ -1,1 +1,1 @@
-"""Figures of a run: loss curves, pictures with detections."""
+"""The report of a run: charts, pictures with boxes, tables, and the page that holds them."""

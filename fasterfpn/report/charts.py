@@ -1,6 +1,7 @@
-"""The charts of the report, each a matplotlib figure made from numbers of report.json.
+"""Draws the charts of the report from the numbers of report.json, each as a matplotlib figure.
 
-Class names are drawn as `lettering.shown` gives them; the caller sets the fonts (`lettering.chart_families`).
+`networks` is one seed's "networks" in report.json: the results of each network by name. Class names are drawn as
+`lettering.shown` gives them; the caller sets the fonts (`lettering.chart_families`).
 """
 
 from __future__ import annotations
@@ -11,150 +12,114 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from fasterfpn.report.curves import COLOURS  # of the networks, in their order
+from fasterfpn.report.curves import COLOURS, legend, plain
 from fasterfpn.report.lettering import shown
 from fasterfpn.report.tables import Numbers, bin_name
 
-PAPER = "#222222"
-
-
-def _axes(width: float = 8.5, height: float = 3.6) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axis = figure.subplots()
-    _plain(axis)
-    return figure, axis
-
-
-def _plain(axis: Axes) -> None:
-    axis.grid(alpha=0.25)
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
-
-
-def _named(axis: Axes, names: Sequence[str]) -> None:
-    """The names under the bars of a chart over categories."""
-    axis.set_xticks(range(len(names)), map(_plain_text, names), rotation=30, ha="right")
-    axis.grid(visible=False, axis="x")
-
-
-def _plain_text(text: str) -> str:
-    """A class name as it is: between dollars, matplotlib would set it as a formula."""
-    return shown(text).replace("$", r"\$")
-
-
-def _legend(figure: Figure) -> None:
-    """Above the chart, where it hides nothing; one for all panels."""
-    entries = [axis.get_legend_handles_labels() for axis in figure.axes]
-    handles = {label: handle for handles, labels in entries for handle, label in zip(handles, labels)}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles) or 1, frameon=False)
+LIGHT, DARK, ORANGE, GREY = "#8fbf9f", "darkgreen", "#d9772b", "#555555"
 
 
 def class_counts(data: Numbers) -> Figure:
-    """Figure 2: images that show each class, of each part."""
-    figure, axis = _axes()
-    names, below = list(data["train"]["images_by_class"]), 0
-    parts = {"train": "training", "val": "validation", "test": "test"}
-    for (part, text), colour in zip(parts.items(), ("darkgreen", "#8fbf9f", "#d9772b"), strict=True):
+    """The paper's figure 2: how many images of each part show each class."""
+    names = list(data["train"]["images_by_class"])
+    figure, axis = _bar_chart([plain_text(name) for name in names], "images")
+    below = np.zeros(len(names))
+    for part, text, colour in (("train", "training", DARK), ("val", "validation", LIGHT), ("test", "test", ORANGE)):
         count = np.array([data[part]["images_by_class"][name] for name in names])
         axis.bar(range(len(names)), count, bottom=below, color=colour, label=text)
-        below = below + count
-    _named(axis, names)
-    axis.set_ylabel("images")
-    _legend(figure)
+        below += count
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    legend(figure)
     return figure
 
 
 def anchor_matches(anchors: Numbers) -> Figure:
-    """Figure 8: objects that each anchor shape can match."""
-    figure, axis = _axes()
-    names = [f"{side:.0f}² {_ratio(ratio)}" for side in anchors["sides"] for ratio in anchors["ratios"]]
-    for (limit, count), colour in zip(anchors["matches"].items(), ("#8fbf9f", "darkgreen"), strict=True):
+    """How many objects each anchor shape can match."""
+    ratios = [f"{ratio:g}:1" if ratio >= 1 else f"1:{1 / ratio:g}" for ratio in anchors["ratios"]]
+    names = [f"{side:.0f}² {ratio}" for side in anchors["sides"] for ratio in ratios]
+    figure, axis = _bar_chart(names, f"of {anchors['objects']} objects")
+    for (limit, count), colour in zip(anchors["matches"].items(), (LIGHT, DARK), strict=True):
         axis.bar(range(len(names)), count, color=colour, label=f"IoU ≥ {limit}")
-    _named(axis, names)
-    axis.set_ylabel(f"of {anchors['objects']} objects")
-    _legend(figure)
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    legend(figure)
     return figure
 
 
-def _ratio(ratio: float) -> str:
-    return f"{ratio:g}:1" if ratio >= 1 else f"1:{1 / ratio:g}"
-
-
-def validation_curves(networks: Mapping[str, Numbers]) -> Figure:
-    """mAP on the validation part over the steps of training."""
-    figure, axis = _axes(height=3)
-    for (name, network), colour in zip(networks.items(), COLOURS):
-        points = [(step, 100 * mAP) for step, mAP in network["validation"] if mAP is not None]
-        axis.plot(*zip(*points) if points else ([], []), "o-", color=colour, label=name)
-    axis.set_xlabel("step")
-    axis.set_ylabel("validation mAP (%)")
-    axis.set_ylim(0, max(5, axis.get_ylim()[1]))
-    _legend(figure)
+def ap_by_class(networks: Mapping[str, Numbers], paper: Mapping[str, float]) -> Figure:
+    """The paper's figure 11: AP of each class with its 95 % interval; diamonds are the paper's multiscale network."""
+    kinds = list(next(iter(networks.values()))["AP"])
+    figure, axis = _bar_chart([plain_text(kind) for kind in kinds], "AP (%)", height=4)
+    _ap_bars(axis, {name: [network["AP"][kind] for kind in kinds] for name, network in networks.items()})
+    marks = [(index, paper[kind]) for index, kind in enumerate(kinds) if kind in paper]
+    if marks:
+        axis.plot(*zip(*marks), "D", color="#222222", markersize=5, label="multiscale, the paper")
+    legend(figure)
     return figure
+
+
+def ap_by_short_side(networks: Mapping[str, Numbers]) -> Figure:
+    """AP with its 95 % interval for each bin of the objects' shorter side."""
+    bins = next(iter(networks.values()))["by_short_side"]
+    names = [f"{bin_name(entry)}\n{entry['objects']} objects" for entry in bins]
+    figure, axis = _bar_chart(names, "AP (%)", rotation=0)
+    _ap_bars(axis, {name: [entry["AP"] for entry in network["by_short_side"]] for name, network in networks.items()})
+    legend(figure)
+    return figure
+
+
+def _bar_chart(names: Sequence[str], ylabel: str, height: float = 3.6, rotation: int = 30) -> tuple[Figure, Axes]:
+    """An empty bar chart with the names under its places 0, 1, .. on the x axis."""
+    figure = Figure(figsize=(8.5, height), layout="constrained")
+    axis = figure.subplots()
+    plain(axis)
+    axis.grid(visible=False, axis="x")
+    axis.set_xticks(range(len(names)), names, rotation=rotation, ha="right" if rotation else "center")
+    axis.set_ylabel(ylabel)
+    return figure, axis
+
+
+def _ap_bars(axis: Axes, networks: Mapping[str, Sequence[Numbers]]) -> None:
+    """Bars of AP in percent with their intervals: for each network one {"value", "low", "high"} a place."""
+    width = 0.8 / len(networks)
+    for number, ((name, AP), colour) in enumerate(zip(networks.items(), COLOURS)):
+        at = np.arange(len(AP)) + (number - (len(networks) - 1) / 2) * width
+        value, low, high = (
+            np.array([np.nan if entry[key] is None else 100 * entry[key] for entry in AP])
+            for key in ("value", "low", "high")
+        )
+        error = np.nan_to_num([value - low, high - value]).clip(min=0)
+        axis.bar(at, np.nan_to_num(value), width, color=colour, label=name)
+        axis.errorbar(at, np.nan_to_num(value), error, fmt="none", ecolor=GREY, elinewidth=1, capsize=2)
+    axis.set_ylim(0, 105)
 
 
 def precision_recall(networks: Mapping[str, Numbers]) -> Figure:
-    """A panel for each class: the precision envelope over recall."""
+    """A panel for each class with the precision envelope over recall."""
     classes = list(next(iter(networks.values()))["precision_recall"])
     columns = min(5, len(classes))
     rows = -(-len(classes) // columns)
     figure = Figure(figsize=(max(2.1 * columns, 4), 2.1 * rows + 0.4), layout="constrained")
     panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
     for axis, kind in zip(panels, classes):
-        for (name, network), colour in zip(networks.items(), COLOURS):
-            curve = network["precision_recall"][kind]
+        curves = {name: network["precision_recall"][kind] for name, network in networks.items()}
+        for (name, curve), colour in zip(curves.items(), COLOURS):
             if curve is not None:
                 axis.plot(np.linspace(0, 1, len(curve)), curve, color=colour, label=name)
-        axis.set_title(textwrap.fill(_plain_text(kind), 20), fontsize=10)
-        _plain(axis)
+        if not any(curves.values()):
+            axis.text(0.5, 0.5, "no test object", transform=axis.transAxes, ha="center", va="center", color=GREY)
+        axis.set_title(textwrap.fill(plain_text(kind), 20), fontsize=10)
         axis.set_ylim(-0.02, 1.05)
-        if all(network["precision_recall"][kind] is None for network in networks.values()):
-            axis.text(0.5, 0.5, "no test object", transform=axis.transAxes, ha="center", va="center", color="#777777")
+        plain(axis)
     for axis in panels[len(classes) :]:
         axis.set_visible(False)
     figure.supxlabel("recall", fontsize=10)
     figure.supylabel("precision", fontsize=10)
-    _legend(figure)
+    legend(figure)
     return figure
 
 
-def ap_by_class(networks: Mapping[str, Numbers], paper: Mapping[str, float]) -> Figure:
-    """Figure 11: bars with 95 % intervals; the paper's multiscale network as diamonds."""
-    names = list(next(iter(networks.values()))["AP"])
-    figure, axis = _axes(height=4)
-    bars = {name: [network["AP"][kind] for kind in names] for name, network in networks.items()}
-    _bars(axis, bars)
-    marks = [(index, paper[kind]) for index, kind in enumerate(names) if kind in paper]
-    if marks:
-        axis.plot(*zip(*marks), "D", color=PAPER, markersize=5, label="multiscale, the paper")
-    _named(axis, names)
-    _legend(figure)
-    return figure
-
-
-def ap_by_short_side(networks: Mapping[str, Numbers]) -> Figure:
-    """Bars with 95 % intervals, one group a bin of the objects' shorter side."""
-    figure, axis = _axes()
-    bins = next(iter(networks.values()))["by_short_side"]
-    _bars(axis, {name: [entry["AP"] for entry in network["by_short_side"]] for name, network in networks.items()})
-    axis.set_xticks(range(len(bins)), [f"{bin_name(entry)}\n{entry['objects']} objects" for entry in bins])
-    axis.grid(visible=False, axis="x")
-    _legend(figure)
-    return figure
-
-
-def _bars(axis: Axes, groups: Mapping[str, Sequence[Numbers]]) -> None:
-    """AP in percent with its interval: for each network one {"value", "low", "high"} a place on the x axis."""
-    width = 0.8 / len(groups)
-    for number, ((name, figures), colour) in enumerate(zip(groups.items(), COLOURS)):
-        at = np.arange(len(figures)) + (number - (len(groups) - 1) / 2) * width
-        value, low, high = (
-            np.array([np.nan if entry[key] is None else 100 * entry[key] for entry in figures])
-            for key in ("value", "low", "high")
-        )
-        error = np.nan_to_num([value - low, high - value]).clip(min=0)
-        axis.bar(at, np.nan_to_num(value), width, color=colour, label=name)
-        axis.errorbar(at, np.nan_to_num(value), error, fmt="none", ecolor="#555555", elinewidth=1, capsize=2)
-    axis.set_ylabel("AP (%)")
-    axis.set_ylim(0, 105)
+def plain_text(name: str) -> str:
+    """A class name with its dollars escaped: matplotlib would set text between dollars as a formula."""
+    return shown(name).replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""Small pictures side by side with their boxes and a name under each: the paper's figure 1."""
+"""Draws a sheet of small pictures in rows, each with its boxes and its name (the paper's figure 1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def contact_sheet(
     columns: int = 5,
     tile: tuple[int, int] = (400, 300),
 ) -> Image.Image:
-    """Pictures, their boxes (N, 4) x1 y1 x2 y2 in their own pixels, and their names; `tile` is (W, H) of a picture."""
+    """Examples are pictures, their boxes (N, 4) x1 y1 x2 y2 in pixels, and names; all are resized to `tile` (W, H)."""
     (width, height), margin, line = tile, 16, 34
     rows = -(-len(examples) // columns)
     sheet = Image.new("RGB", (columns * (width + margin) + margin, rows * (height + line + margin) + margin), WHITE)

@@ -1,8 +1,6 @@
-"""Detections drawn as in the paper's figure 12: green boxes, class and confidence at the upper left corner.
+"""Draws detections as in the paper's figure 12: green boxes, with class and score at the upper left corner.
 
-Class names are drawn as `lettering.shown` gives them.
-
-D detections; boxes (D, 4) x1 y1 x2 y2 in pixels of the image.
+D detections; boxes (D, 4) x1 y1 x2 y2 in pixels of the image. Class names are drawn as `lettering.shown` gives them.
 """
 
 from __future__ import annotations
@@ -24,9 +22,9 @@ def draw_detections(
 ) -> Image.Image:
     """A new RGB picture of `image` ((3, H, W) float in 0..1, or Pillow's) with its detections, the best one on top.
 
-    boxes (D, 4), class names and scores (D,). The line runs around the box, not over it, and stays in the image. The
-    type grows with the image. A label stands on its box's upper left corner, or inside the box where there is no room
-    above, and is never cut. An image too small for legible labels is enlarged by a whole factor first.
+    boxes (D, 4), class names and scores (D,). Lines are drawn around the boxes, not over them, and within the image.
+    Larger images get larger type. A label is above its box's upper left corner, or inside the box if there is no room
+    above, and is never cut. An image that is too small for legible labels is first enlarged by a whole factor.
     """
     picture = image.convert("RGB") if isinstance(image, Image.Image) else to_picture(image)
     texts = [f"{shown(label)} {score:.2f}" for label, score in zip(labels, map(float, scores), strict=True)]
@@ -51,7 +49,7 @@ def to_picture(image: Tensor) -> Image.Image:
 
 
 def label_size(text: str, font: ImageFont.FreeTypeFont) -> tuple[int, int]:
-    """Width and height in pixels of a label: its text and a margin of one pixel to the left and right."""
+    """Width and height in pixels of a label: its text, and one pixel on the left and on the right."""
     ascent, descent = font.getmetrics()
     return math.ceil(font.getlength(text)) + 2, ascent + descent
 
@@ -63,7 +61,7 @@ def draw_label(
     font: ImageFont.FreeTypeFont,
     image_size: tuple[int, int],
 ) -> None:
-    """Black type on green, standing on `corner` (x, y), moved left or down as far as the image (W, H) demands."""
+    """Draw black text on green above `corner` (x, y), moved left or down where it would leave the image (W, H)."""
     width, height = label_size(text, font)
     x = min(corner[0], image_size[0] - width)
     y = corner[1] - height if corner[1] >= height else min(corner[1], image_size[1] - height)
@@ -72,9 +70,9 @@ def draw_label(
 
 
 def type_size(image_size: tuple[int, int], texts: Sequence[str]) -> tuple[int, int]:
-    """Type size in pixels and the factor by which to enlarge an image of (W, H), so that every label fits into it.
+    """Type size in pixels, and the factor by which to enlarge an image of (W, H) so that every label fits into it.
 
-    The size is 1/40 of the shorter side and at least 12; less, down to 10, where the longest label would not fit.
+    The size is 1/40 of the shorter side and at least 12; or less, but at least 10, if the longest label does not fit.
     """
     size = max(12, min(image_size) // 40)
     while (factor := enlargement(image_size, texts, size)) > 1 and size > SMALLEST_TYPE:
@@ -83,6 +81,6 @@ def type_size(image_size: tuple[int, int], texts: Sequence[str]) -> tuple[int, i
 
 
 def enlargement(image_size: tuple[int, int], texts: Sequence[str], size: int) -> int:
-    """The least whole factor by which an image of (W, H) must grow to hold the largest label of type `size`."""
+    """The least whole factor by which to enlarge an image of (W, H) so that all labels in type of `size` fit."""
     labels = [label_size(text, picture_font(text, size)) for text in texts]
     return max((math.ceil(max(w / image_size[0], h / image_size[1])) for w, h in labels), default=1)

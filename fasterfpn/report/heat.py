@@ -1,4 +1,7 @@
-"""Saliency maps as pictures: image, map and overlay side by side (figure 13)."""
+"""Draws a saliency map: image, map and overlay in one picture (the paper's figure 13).
+
+The image is (3, H, W) with values in 0..1; its map is (H, W) with values of 0 or more.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,29 @@ from torch import Tensor
 
 from fasterfpn.report.draw import to_picture
 
-GAP = 4  # pixels of white between the pictures
-HIGHEST = 0.995  # the quantile of the map that is drawn brightest: single pixels would darken all others
-GLOW = 1 / 80  # of the shorter side: how far the overlay is blurred, so that grains join
+GAP = 4  # pixels of white between the parts
+HIGHEST = 0.995  # quantile of the map that gets the brightest colour; the maximum would leave all other pixels dark
+BLUR = 1 / 80  # blur radius in the overlay, as a fraction of the shorter side; it merges single pixels into patches
 
 
 def saliency_triptych(image: Tensor, values: Tensor) -> Image.Image:
-    """Image (3, H, W) in 0..1, its map (H, W) and both laid over each other, as one picture (H, 3 W + gaps)."""
-    photograph, grains = to_picture(image), _stretched(values)
-    glow = Image.fromarray(np.uint8(255 * grains)).filter(ImageFilter.GaussianBlur(GLOW * min(values.shape)))
-    heat = np.asarray(glow, dtype=np.float32)
-    heat = heat / max(float(heat.max()), 1.0)
+    """The image, its map from black to yellow, and the map over the grey image; H pixels high, 3 W + 2 GAP wide."""
+    photograph, heat = to_picture(image), _stretched(values)
+    blurred = Image.fromarray(np.uint8(255 * heat)).filter(ImageFilter.GaussianBlur(BLUR * min(values.shape)))
+    opacity = np.asarray(blurred, dtype=np.float32)
+    opacity = opacity / max(float(opacity.max()), 1.0)
     grey = np.asarray(photograph.convert("L").convert("RGB"), dtype=np.float32) / 255
-    overlay = (1 - heat[..., None]) * 0.6 * grey + heat[..., None] * _coloured(heat)
-    pictures = [photograph, *(Image.fromarray(np.uint8(255 * part)) for part in (_coloured(grains), overlay))]
+    overlay = (1 - opacity[..., None]) * 0.6 * grey + opacity[..., None] * _coloured(opacity)
     width, height = photograph.size
-    together = Image.new("RGB", (3 * width + 2 * GAP, height), "white")
-    for index, picture in enumerate(pictures):
-        together.paste(picture, (index * (width + GAP), 0))
-    return together
+    triptych = Image.new("RGB", (3 * width + 2 * GAP, height), "white")
+    triptych.paste(photograph, (0, 0))
+    triptych.paste(Image.fromarray(np.uint8(255 * _coloured(heat))), (width + GAP, 0))
+    triptych.paste(Image.fromarray(np.uint8(255 * overlay)), (2 * (width + GAP), 0))
+    return triptych
 
 
 def _stretched(values: Tensor) -> np.ndarray:
-    """(H, W) in 0..1; a map of zeros stays dark."""
+    """The map scaled to 0..1, with values above the quantile `HIGHEST` cut to 1; a map of zeros stays 0."""
     values = values.detach().float().cpu()
     # Not torch.quantile, which refuses more than 2^24 values.
     highest = values.flatten().kthvalue(max(1, int(HIGHEST * values.numel()))).values
@@ -40,4 +43,5 @@ def _stretched(values: Tensor) -> np.ndarray:
 
 
 def _coloured(values: np.ndarray) -> np.ndarray:
+    """(H, W) in 0..1 as colours (H, W, 3)."""
     return colormaps["inferno"](values)[..., :3].astype(np.float32)

@@ -1,7 +1,7 @@
-"""Class names in pictures and charts: in a font that has their characters, otherwise in Latin letters.
+"""Finds fonts for class names in pictures and charts, in any script.
 
-A name is shown in full where a font of this machine has all of its characters. Where none has, `anyascii` spells the
-name in ASCII ("划痕" becomes "HuaHen"), and `spelled_otherwise` tells the reader so.
+If no font on this machine has all characters of a name, `anyascii` spells the name in ASCII ("划痕" becomes "HuaHen"),
+and `spelled_otherwise` says so.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from matplotlib.ft2font import FT2Font
 from PIL import ImageFont
 
 LONGEST = 40  # characters of a name; longer names lose their middle
-PLAIN = "DejaVu Sans"  # matplotlib brings it: Latin, Greek, Cyrillic
+PLAIN = "DejaVu Sans"  # comes with matplotlib: Latin, Greek, Cyrillic
 
 
 def shown(text: str) -> str:
-    """`text` as pictures and charts show it: one line, at most 40 characters, in letters that a font here has."""
+    """`text` as pictures and charts show it: one line, at most 40 characters, in ASCII if no font here has them all."""
     text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
     if _font(text) is None:
         text = " ".join(anyascii(text).split()) or ascii(text)
@@ -28,19 +28,19 @@ def shown(text: str) -> str:
 
 
 def picture_font(text: str, size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's font of `size` pixels for a text made of what `shown` gave; its own default where that is ASCII."""
+    """A Pillow font of `size` pixels that has the characters of `text`; for ASCII, Pillow's default."""
     font = None if text.isascii() else _font(text)
     return ImageFont.load_default(size) if font is None else ImageFont.truetype(font.fname, size)
 
 
 def chart_families(texts: Iterable[str]) -> list[str]:
-    """Font families for matplotlib, in the order in which it looks for a character."""
+    """Font families for matplotlib, which takes each character from the first one that has it."""
     fonts = [_font(shown(text)) for text in texts]
     return list(dict.fromkeys([PLAIN, *(font.name for font in fonts if font is not None)]))
 
 
 def spelled_otherwise(names: Iterable[str]) -> list[str]:
-    """One sentence on the names that no font of this machine can show; no sentence where there are no such names."""
+    """One sentence, in a list, on the names that no font on this machine can show; an empty list if there are none."""
     pairs = [f"{name} as {shown(name)}" for name in names if _font(" ".join(name.split())) is None]
     if not pairs:
         return []
@@ -49,14 +49,14 @@ def spelled_otherwise(names: Iterable[str]) -> list[str]:
 
 @cache
 def _font(text: str) -> FontEntry | None:
-    """The first font with every character of `text`, DejaVu Sans before all others."""
+    """The first font with every character of `text`, trying DejaVu Sans first."""
     wanted = {ord(sign) for sign in text if not sign.isspace()}
     return next((font for font in _fonts() if wanted <= _characters(font.fname)), None)
 
 
 @cache
 def _fonts() -> list[FontEntry]:
-    """One upright font of each family, without those that draw a placeholder for every character."""
+    """One upright, regular-weight font per family, DejaVu Sans first; not LastResort, which has only placeholders."""
     upright = [font for font in fontManager.ttflist if font.style == "normal" and font.weight == 400]
     real = [font for font in upright if not font.name.replace(" ", "").strip(".").lower().startswith("lastresort")]
     families = {font.name: font for font in sorted(real, key=lambda font: str(font.fname))}
@@ -65,7 +65,7 @@ def _fonts() -> list[FontEntry]:
 
 @cache
 def _characters(path: str) -> frozenset[int]:
-    """Code points that a font file has; none for a file that cannot be read or has bitmaps only."""
+    """The code points that a font file has; none if the file cannot be read or has bitmaps only."""
     try:
         font = FT2Font(path)
         return frozenset(font.get_charmap()) if font.scalable else frozenset()

@@ -1,6 +1,6 @@
-"""A page that holds all that it shows: sections of tables, charts and photographs, set by the template page.html.
+"""Makes a page of sections with tables, charts and pictures, from the template page.html.
 
-Style and pictures lie inside; there is no script, and nothing is fetched from elsewhere. All text is escaped.
+The page is one file: style and pictures are inside, and nothing is loaded from elsewhere. All text is escaped.
 """
 
 from __future__ import annotations
@@ -9,81 +9,49 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 from PIL import Image
 
 
-@dataclass(frozen=True)
-class Block:
-    """A table, a chart or a group of photographs, with a label ("Figure 10", or "" for none) and a caption."""
-
-    label: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class TableBlock(Block):
-    """A table of text; the first row is the heading."""
-
-    rows: Sequence[Sequence[str]]
-
-
-@dataclass(frozen=True)
-class ChartBlock(Block):
-    """A chart; `drawing` is a `data:` address."""
-
-    drawing: str
-
-
-@dataclass(frozen=True)
-class PicturesBlock(Block):
-    """Pictures side by side, each a `data:` address and the line of text under it."""
-
-    pictures: Sequence[tuple[str, str]]
-    cell: str
-    """The least width of a picture, in CSS; as many stand beside each other as fit."""
-
-
 @dataclass
 class Section:
-    """A heading and what stands under it. A section without blocks is not shown."""
+    """A heading and its blocks, each with a caption and a label such as "Figure 10". Without blocks it is not shown."""
 
     heading: str
-    labelled: bool = True
-    """Whether its blocks show their labels."""
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    """The fields that page.html shows."""
 
     def table(self, rows: Sequence[Sequence[str]], label: str, caption: str) -> None:
         """Add a table; a heading without rows is left out."""
         if len(rows) > 1:
-            self.blocks.append(TableBlock(self._label(label), caption, rows))
+            self.blocks.append({"label": label, "caption": caption, "rows": rows})
 
     def chart(self, figure: Figure, label: str, caption: str) -> None:
-        """Add a drawing, as SVG whose letters are outlines."""
+        """Add a chart, as SVG whose letters are outlines."""
         buffer = BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-        self.blocks.append(ChartBlock(self._label(label), caption, _address(buffer, "image/svg+xml")))
+        self.blocks.append({"label": label, "caption": caption, "chart": _address(buffer, "image/svg+xml")})
 
-    def photographs(
+    def pictures(
         self, pictures: Sequence[tuple[Image.Image, str]], label: str, caption: str, cell: str = "11rem"
     ) -> None:
-        """Add photographs with a line of text under each; an empty group is left out."""
+        """Add pictures with a line of text under each; an empty group is left out. A row holds as many pictures as fit
+        with a width of `cell` (CSS) or more."""
         if pictures:
             sources = [(_jpeg(picture), text) for picture, text in pictures]
-            self.blocks.append(PicturesBlock(self._label(label), caption, sources, cell))
-
-    def _label(self, label: str) -> str:
-        return label if self.labelled else ""
+            self.blocks.append({"label": label, "caption": caption, "pictures": sources, "cell": cell})
 
 
-def page_html(title: str, notes: Sequence[str], sections: Sequence[Section]) -> str:
-    """The page as HTML: the title, a paragraph for each note, and the sections."""
+def page_html(title: str, notes: Sequence[str], sections: Sequence[Section], labelled: bool) -> str:
+    """The page as HTML: the title, a paragraph for each note, and the sections; `labelled`: with the blocks' labels."""
     environment = Environment(
         loader=PackageLoader("fasterfpn.report", "."), autoescape=True, keep_trailing_newline=True
     )
-    return environment.get_template("page.html").render(title=title, notes=notes, sections=sections)
+    template = environment.get_template("page.html")
+    return template.render(title=title, notes=notes, sections=sections, labelled=labelled)
 
 
 def _jpeg(picture: Image.Image) -> str:

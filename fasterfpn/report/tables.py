@@ -1,6 +1,6 @@
-"""The report's tables: rows of text, the first of them the heading, from the numbers of report.json.
+"""Makes the tables of the report from the numbers of report.json: rows of text, the first of them the heading.
 
-`content` is report.json, `networks` one seed's part of it. A figure that is not defined is an empty cell.
+`content` is report.json, `networks` one seed's "networks" in it. A number that is not defined is an empty cell.
 """
 
 from __future__ import annotations
@@ -13,61 +13,60 @@ Numbers = Mapping[str, Any]
 Rows = list[list[str]]
 
 
-def networks(content: Numbers) -> Rows:
-    """Table 2: a row for each seed and network, with mAP, its interval, speed and size, beside the paper's."""
-    paper = content["paper"]
+def by_seed(content: Numbers, key: str = "networks") -> list[tuple[str, str, Numbers]]:
+    """Each seed's "networks" or "gains": (heading, network, its numbers); several seeds are named in the heading."""
     several = len(content["seeds"]) > 1
-    head = ["network", *(["seed"] if several else []), "mAP (%)", "95 % interval", "s/image"]
-    head += ["paper's mAP", "paper's s/image"] if paper else []
+    return [
+        (f"{name}, seed {seed}" if several else name, name, numbers)
+        for seed, entry in content["seeds"].items()
+        for name, numbers in entry[key].items()
+    ]
+
+
+def networks(content: Numbers) -> Rows:
+    """Table 2: a row for each seed and network with mAP, speed, size and, if there are any, the paper's results."""
+    paper = content["paper"]
+    head = ["network", "mAP (%)", "95 % interval", "s/image", *(["paper's mAP", "paper's s/image"] if paper else [])]
     rows = [[*head, "parameters (M)", "training (min)"]]
-    for seed, entry in content["seeds"].items():
-        for name, figures in entry["networks"].items():
-            row = [name, *([seed] if several else []), _percent(figures["mAP"]["value"])]
-            row += [_interval(figures["mAP"]), f"{figures['seconds_per_image']:.3f}"]
-            if paper:
-                row += [str(paper[key].get(name, "")) for key in ("mAP", "seconds_per_image")]
-            rows.append([*row, f"{figures['parameters'] / 1e6:.2f}", f"{figures['training']['seconds'] / 60:.1f}"])
+    for heading, name, results in by_seed(content):
+        row = [heading, _percent(results["mAP"]), _interval(results["mAP"]), f"{results['seconds_per_image']:.3f}"]
+        if paper:
+            row += [str(paper[key].get(name, "")) for key in ("mAP", "seconds_per_image")]
+        rows.append([*row, f"{results['parameters'] / 1e6:.2f}", f"{results['training']['seconds'] / 60:.1f}"])
     return rows
 
 
 def gains(content: Numbers) -> Rows:
-    """Gains of every seed and network over the single-scale network: mAP, then AP by shorter side."""
-    rows = [["gain over the single-scale network (points)", "seed", "gain", "95 % interval"]]
-    for seed, entry in content["seeds"].items():
-        bins = next(iter(entry["networks"].values()))["by_short_side"]
-        for name, gained in entry["gains"].items():
-            lines = [("mAP", gained["mAP"])]
-            lines += [(bin_name(entry), gain) for entry, gain in zip(bins, gained["by_short_side"], strict=True)]
-            rows += [[f"{name}, {text}", seed, _percent(gain["value"]), _interval(gain)] for text, gain in lines]
+    """A row for mAP and for each bin of the shorter side, a column for each seed and network but the single-scale one;
+    the heading alone without gains."""
+    gained = by_seed(content, "gains")
+    if not gained:
+        return [[]]
+    rows = [["gain (points)", *(heading for heading, _, _ in gained)]]
+    rows.append(["mAP", *(_with_interval(gain["mAP"]) for _, _, gain in gained)])
+    for place, entry in enumerate(by_seed(content)[0][2]["by_short_side"]):
+        rows.append([bin_name(entry), *(_with_interval(gain["by_short_side"][place]) for _, _, gain in gained)])
     return rows
 
 
 def ap_by_class(content: Numbers) -> Rows:
-    """Figure 11: a row for each class, a column for each seed and network, and the paper's."""
-    paper, first = content["paper"].get("AP", {}), next(iter(content["seeds"].values()))
-    columns = [(seed, name) for seed, entry in content["seeds"].items() for name in entry["networks"]]
-    several = len(content["seeds"]) > 1
-    head = ["AP (%)", "test objects", *(f"{name}, seed {seed}" if several else name for seed, name in columns)]
-    names = [name for name in first["networks"] if name in content["paper"].get("mAP", {})]
-    rows = [[*head, *(f"{name}, the paper" for name in names)]]
+    """A row for each class, a column for each seed and network, and for each network of the paper."""
+    runs, paper = by_seed(content), content["paper"].get("AP", {})
+    printed = [name for name in content["paper"].get("mAP", {}) if name in {name for _, name, _ in runs}]
+    head = ["AP (%)", "test objects", *(heading for heading, _, _ in runs)]
+    rows = [[*head, *(f"{name}, the paper" for name in printed)]]
     for kind, objects in content["data"]["test"]["objects_by_class"].items():
-        figures = [content["seeds"][seed]["networks"][name]["AP"][kind]["value"] for seed, name in columns]
-        printed = [str(paper.get(name, {}).get(kind, "")) for name in names]
-        rows.append([kind, str(objects), *map(_percent, figures), *printed])
+        ours = [_percent(results["AP"][kind]) for _, _, results in runs]
+        rows.append([kind, str(objects), *ours, *(str(paper.get(name, {}).get(kind, "")) for name in printed)])
     return rows
 
 
 def ap_by_short_side(content: Numbers) -> Rows:
-    """A row for each bin of the object's shorter side, a column for each seed and network."""
-    several = len(content["seeds"]) > 1
-    rows = [["shorter side", "test objects"]]
-    for seed, entry in content["seeds"].items():
-        for name, figures in entry["networks"].items():
-            rows[0].append(f"{name}, seed {seed}" if several else name)
-            for place, line in enumerate(figures["by_short_side"], start=1):
-                if len(rows) <= place:
-                    rows.append([bin_name(line), str(line["objects"])])
-                rows[place].append(" ".join(filter(None, (_percent(line["AP"]["value"]), _interval(line["AP"])))))
+    """A row for each bin of the objects' shorter side, a column for each seed and network."""
+    runs = by_seed(content)
+    rows = [["shorter side", "test objects", *(heading for heading, _, _ in runs)]]
+    for bins in zip(*(results["by_short_side"] for _, _, results in runs), strict=True):
+        rows.append([bin_name(bins[0]), str(bins[0]["objects"]), *(_with_interval(entry["AP"]) for entry in bins)])
     return rows
 
 
@@ -80,12 +79,12 @@ def objects_by_short_side(networks: Numbers) -> Rows:
 
 
 def saliency(networks: Numbers, limits: Numbers) -> Rows:
-    """A row for each network and class: how many times its share of the area the doubled box of the object holds of the
-    map's mass, and on how many images that is enough; the heading alone without any."""
+    """A row for each network and class: median concentration of the trained network's maps and on how many images it
+    is high enough, then the same for random weights and low enough; the heading alone without measurements."""
     enough, little = f"{limits['found']} or more", f"under {limits['blind']}"
-    rows = [["network", "class", "images", "mass ratio", enough, "random weights", little]]
-    for name, figures in networks.items():
-        for kind, entry in figures["saliency_by_class"].items():
+    rows = [["network", "class", "images", "concentration", enough, "with random weights", little]]
+    for name, results in networks.items():
+        for kind, entry in results["saliency_by_class"].items():
             row = [f"{entry['trained']:.1f}", entry["found"], f"{entry['random']:.1f}", entry["blind"]]
             rows.append([name, kind, str(entry["images"]), *map(str, row)])
     return rows
@@ -99,9 +98,13 @@ def bin_name(entry: Numbers) -> str:
     return f"{low:g} px and more" if high is None else f"{low:g} to {high:g} px"
 
 
-def _percent(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+def _with_interval(entry: Numbers) -> str:
+    return f"{_percent(entry)} {_interval(entry)}".strip()
 
 
-def _interval(figure: Numbers) -> str:
-    return "" if figure["low"] is None else f"[{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
+def _percent(entry: Numbers) -> str:
+    return "" if entry["value"] is None or math.isnan(entry["value"]) else f"{100 * entry['value']:.1f}"
+
+
+def _interval(entry: Numbers) -> str:
+    return "" if entry["low"] is None else f"[{100 * entry['low']:.1f}, {100 * entry['high']:.1f}]"

@@ -1,1 +1,1 @@
-"""The figures of a run, and the paper's experiment: what stands above training and reports."""
+"""Metrics and reports of trained networks, and the paper's experiment as a whole."""

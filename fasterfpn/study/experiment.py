@@ -1,6 +1,6 @@
-"""The paper's experiment at three scales: data, networks, training and measurements.
+"""Defines the paper's experiment at three scales: images, networks, training, and how the results are measured.
 
-The keys of NETWORKS are the networks' names in the report, the values their `architecture` in the configuration.
+NETWORKS maps a network's name in the report to its `architecture` in the configuration.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fasterfpn.geometry.anchors import AREAS
 from fasterfpn.models.config import BackboneConfig, DetectorConfig, ImageConfig, ScaleConfig
 
 NETWORKS = {"multiscale": "fpn", "single-scale": "conv4", "without top-down": "fpn-without-top-down"}
-BASE = "single-scale"  # the network that gains are relative to
+BASE = "single-scale"  # gains are relative to this network
 PAPER = {  # Wei and Bi 2019, table 2 and figure 11; the paper prints no AP per type for the single-scale network
     "mAP": {"multiscale": 75.8, "single-scale": 63.3},
     "seconds_per_image": {"multiscale": 0.84, "single-scale": 0.73},
@@ -38,7 +38,7 @@ PAPER = {  # Wei and Bi 2019, table 2 and figure 11; the paper prints no AP per 
 
 @dataclass(frozen=True)
 class LearningRates:
-    """The highest learning rate of each network, and how the rates were chosen, for the report."""
+    """The learning rate of each network after the warm-up, and how the rates were chosen (a sentence of the report)."""
 
     multiscale: float
     single_scale: float
@@ -46,13 +46,13 @@ class LearningRates:
     chosen: str
 
     def of(self, network: str) -> float:
-        """Return the learning rate of the network with this name in NETWORKS."""
+        """The learning rate of the network with this name in NETWORKS."""
         return getattr(self, network.replace(" ", "_").replace("-", "_"))
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """The experiment at one scale. The networks differ only in architecture and learning rate (see `config`)."""
+    """The experiment at one scale. Its networks differ only in architecture and learning rate (see `config`)."""
 
     model: DetectorConfig
     training: TrainingConfig
@@ -62,28 +62,28 @@ class Experiment:
     images: tuple[int, int, int] = (2705 - 270, 270, 300)
     """Numbers of synthetic images for training, validation and test."""
     label_noise: bool = True
-    """Whether the training and validation parts have loose and missing boxes; the test part never has."""
+    """Whether the training and validation parts have loose and missing boxes; the test part has neither."""
     data_seed: int = 0
-    """Seed of the images. The trainings have seeds of their own, on the same images."""
+    """Seed of the images; trainings with different seeds use the same images."""
     short_sides: tuple[float, ...] = (0, 4, 8, 16, 32, math.inf)
-    """The edges of the bins of objects by shorter side, in pixels of the network's input."""
+    """Edges of the bins of objects by shorter side, in pixels of the network's input."""
     draws: int = 1000
     """Draws of the bootstrap over the test images."""
 
     def config(self, network: str, data: str, seed: int) -> Config:
-        """Return the configuration of one network's run."""
+        """The configuration of one network's training, on the images in `data`."""
         model = replace(self.model, architecture=NETWORKS[network])
         rate = self.learning_rates.of(network)
         return Config(model, DataConfig(data=data), replace(self.training, learning_rate=rate, seed=seed))
 
     def record(self) -> dict[str, Any]:
-        """Return the settings for JSON, with None for infinity."""
+        """The settings for JSON, with None for infinity."""
         content = asdict(self)
         return content | {"short_sides": [side if side < math.inf else None for side in self.short_sides]}
 
 
 CPU = Experiment(
-    # Images have a fifth of the original sides; the paper's anchors and the 224 of eq. 2 are scaled by 512 / 1280.
+    # The images are a fifth as wide and high as the originals. At width 512, anchors and the 224 of eq. 2 scale by 0.4.
     model=replace(
         SMALL.model,
         image=ImageConfig(image_min_side=384, image_max_side=512),
@@ -102,7 +102,7 @@ CPU = Experiment(
     image_size=(384, 512),
     images=(1500, 200, 500),
 )
-TINY = replace(  # runs every stage in about a minute; too short to learn anything
+TINY = replace(  # runs every stage in about a minute, but is too short to learn anything
     CPU,
     model=replace(
         CPU.model,

@@ -2,7 +2,7 @@
 
 OUT gets experiment.json, data/ (synthetic images), seed-S/NETWORK/ (a run folder with training.json and
 detections.safetensors), report.json and report.html. A stage counts as done once its last file is there: a training its
-training.json, the detections their own file. A training that was stopped goes on where it was.
+training.json, the detections their own file. A training that was stopped is resumed.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from fasterfpn.errors import InputError
 from fasterfpn.files import LOCK, exclusive, remove_unfinished, write_json, writing
 from fasterfpn.models.detector import build_detector
 from fasterfpn.study.experiment import NETWORKS, PAPER, Experiment
-from fasterfpn.study.figures import data_figures, measured_speed
-from fasterfpn.study.publish import Run, Subject, publish
+from fasterfpn.study.metrics import data_metrics, measured_speed
+from fasterfpn.study.publish import Run, publish
 
 PARTS = ("train", "valid", "test")
 
@@ -90,25 +90,27 @@ class Study:
                 training = read_json(folder / "training.json")
                 detections, speed = load_detections(folder / "detections.safetensors")
                 detector = load_detector(folder, self.device)
-                runs.append(Run(network, seed, folder, detector, detections, speed, training))
+                runs.append(Run(network, seed, RunFolder(folder), detector, detections, speed, training))
         classes = self.splits.test.classes
-        subject = Subject(
+        return publish(
+            self.out,
+            self.splits,
+            runs,
             title=f"Multiscale and single-scale Faster R-CNN on {len(classes)} kinds of defect",
             notes=notes(self.experiment, self.record),
-            record=self.record,
+            settings=self.record,
             edges=self.experiment.short_sides,
             draws=self.experiment.draws,
             numbered=True,
             paper=PAPER if set(classes) == PAPER["AP"]["multiscale"].keys() else {},
         )
-        return publish(self.out, subject, self.splits, runs)
 
 
 @contextmanager
 def begun(
     out: Path, experiment: Experiment, scale: str, data: str, weights: str | None, device: torch.device
 ) -> Iterator[Study]:
-    """Begin the experiment of `scale` in `out`, or go on with it there, and hold the folder for this process.
+    """Begin the experiment of `scale` in `out`, or resume it there, and hold the folder for this process.
 
     `data` is "synthetic", whose images are made where they are missing, or a folder of annotated images. Raises
     `InputError` where the images do not serve, where `out` holds something else or an experiment with other settings,
@@ -138,7 +140,10 @@ def run_path(out: Path, seed: int, network: str) -> Path:
 
 
 def check_settings(out: Path, record: dict[str, Any]) -> None:
-    """Write experiment.json into an empty `out`, or check that what it holds was begun with the same settings."""
+    """Write experiment.json into an empty `out`, or check that what it holds was begun with the same settings.
+
+    The path of the data may be another: they may have been moved, and `parts` or `generator` tells them apart.
+    """
     path = out / "experiment.json"
     record = json.loads(json.dumps(record))
     if not path.is_file():
@@ -147,7 +152,8 @@ def check_settings(out: Path, record: dict[str, Any]) -> None:
         write_json(path, record)
         return
     earlier = migrated(read_json(path))
-    changed = [key for key in sorted(record.keys() | earlier.keys()) if record.get(key) != earlier.get(key)]
+    names = sorted((record.keys() | earlier.keys()) - {"data"})
+    changed = [name for name in names if record.get(name) != earlier.get(name)]
     if changed:
         raise InputError(f"{out}: was begun with other settings ({', '.join(changed)}); give a new folder")
 
@@ -174,12 +180,12 @@ def checked_data(data: str) -> Splits:
     """The parts of a folder. Raises `InputError` where the training part lacks a class, or another part is empty."""
     splits = open_source(DataConfig(data=data))
     print(splits.report(), flush=True)
-    figures = data_figures(splits)
-    missing = [name for name, count in figures["train"]["objects_by_class"].items() if count == 0]
+    counts = data_metrics(splits)
+    missing = [name for name, count in counts["train"]["objects_by_class"].items() if count == 0]
     if missing:
         raise InputError(f"{data}: no object of {', '.join(missing)} in the training part; add images that show some")
     for part in ("val", "test"):
-        if figures[part]["images"] == 0:
+        if counts[part]["images"] == 0:
             raise InputError(f"{data}: its {part} part holds no image; add images or name the parts")
     return splits
 
@@ -213,7 +219,7 @@ def train_network(run: RunFolder, config: Config, splits: Splits, weights: str |
     """Train in `run`, a folder that this process holds; training.json is written last."""
     detector = build_detector(config.model, splits.train.classes, config.training.seed)
     if not run.resume.exists():
-        clear(run.path)  # stopped too early to go on
+        clear(run.path)  # stopped too early to be resumed
         if weights is not None:
             print(load_initial_weights(detector, weights))
     outcome = fit(detector.to(device), splits, config, run.path)
@@ -233,7 +239,7 @@ def clear(folder: Path) -> None:
 
 
 def notes(experiment: Experiment, record: dict[str, Any]) -> list[str]:
-    """What a reader must know before the figures."""
+    """What a reader must know before the metrics."""
     lines = [
         "After Wei and Bi, Materials 2019, 12, 1681. The networks differ in architecture and learning rate, and the "
         "single-scale one's one level hands as many proposals to NMS as the five of a pyramid."
@@ -243,7 +249,7 @@ def notes(experiment: Experiment, record: dict[str, Any]) -> list[str]:
         lines.append(
             f"The images are synthetic: {width}x{height} pixels, made by the generator of version "
             f"{record['generator']}, seed {experiment.data_seed}; "
-            "no figure here says how either network does on real profiles."
+            "no number here says how either network does on real profiles."
         )
         if width < 1280:
             lines.append(

@@ -29,7 +29,7 @@ def reads(monkeypatch):
 
 
 def test_an_item(samples):
-    dataset = DetectionDataset(samples, ["a", "b", "c"], "train")
+    dataset = DetectionDataset(samples, ["a", "b", "c"])
     image, target = dataset[1]
     assert image.dtype == torch.float32 and torch.equal(image, read_image(samples[1].image) / 255)
     assert {key: value.tolist() for key, value in target.items()} == {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fasterfpn.data.images import image_size, is_image, read_image
+from fasterfpn.data.images import is_image, read_header, read_image
 from fasterfpn.errors import InputError
 
 GREY = np.array([[0, 51, 102], [153, 204, 255]], dtype=np.uint8)
@@ -23,7 +23,7 @@ def stored(path, image, **options):
     image.save(path, **options)
     pixels = read_image(path)
     assert pixels.dtype == torch.uint8 and pixels.is_contiguous()
-    assert tuple(pixels.shape) == (3, *image_size(path))
+    assert tuple(pixels.shape) == (3, *read_header(path).size)
     return pixels.permute(1, 2, 0).numpy()
 
 
@@ -127,7 +127,7 @@ def test_missing_empty_and_misnamed_files_are_refused(tmp_path):
     for name in ("empty.jpg", "text.png", "other.jpg", "folder.png"):
         assert "does not decode" in refused(tmp_path / name)
         with pytest.raises(InputError, match=name):
-            image_size(tmp_path / name)
+            read_header(tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tif"])
@@ -147,7 +147,7 @@ def test_damage_is_refused_or_harmless_never_another_error(tmp_path_factory, dat
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(damaged)
-    for read in (read_image, image_size):
+    for read in (read_image, read_header):
         try:
             read(path)
         except InputError as error:
@@ -163,11 +163,11 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b""))
     assert "more than 89,478,485 pixels" in refused(path)
     with pytest.raises(InputError, match="scale it down or cut it"):
-        image_size(path)
+        read_header(path)
 
 
 def test_the_size_of_a_png_is_read_without_decoding_it(make, tmp_path):
     make.image(tmp_path / "cut.png", (40, 60))
     data = (tmp_path / "cut.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(data[:200])
-    assert image_size(tmp_path / "cut.png") == (40, 60)
+    assert read_header(tmp_path / "cut.png").size == (40, 60)

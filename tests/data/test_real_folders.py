@@ -1,6 +1,6 @@
 """Real data sets, where they are at hand: what is known about them comes out."""
 
-from fasterfpn.data.splits import open_data
+from opening import open_data
 
 
 def test_steel_surfaces(real_data):

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opening import open_data
 from PIL import Image
 
 from fasterfpn.data.config import DataConfig
 from fasterfpn.data.formats.record import Record
-from fasterfpn.data.splits import _draw_missing, open_data
+from fasterfpn.data.splits import _draw_missing
 from fasterfpn.errors import InputError
 
 PARTS = ("train", "val", "test")
@@ -25,7 +26,7 @@ def test_voc_lists_are_followed(make, tmp_path):
     splits = open_data(make.voc(tmp_path, "abcd", lists))
     assert stems(splits) == {"train": ["c", "a"], "val": ["b"], "test": ["d"]}
     assert splits.named_test and splits.problems == ()
-    assert "4 images, 1 classes; train 2, val 1, test 1" in splits.summary[0]
+    assert "4 images, 1 class; train 2, val 1, test 1" in splits.summary[0]
 
 
 @pytest.mark.parametrize(
@@ -131,11 +132,11 @@ def test_boxes_are_clipped_to_the_picture_as_shown(make, tmp_path):
 
 def test_images_in_two_lists_or_in_none_are_told(make, tmp_path):
     folder = make.voc(tmp_path, "abcdef", {"train": "abc", "val": "c", "test": "d"})
-    with pytest.raises(InputError, match=r"1 images are in two parts[^\n]*allow_copies:\n.*c\.png \(\w+\) = "):
+    with pytest.raises(InputError, match=r"1 image is in two parts[^\n]*allow_copies:\n.*c\.png \(\w+\) = "):
         open_data(folder)
     summary = open_data(folder, allow_copies=True).summary
-    assert any("2 images are in no named part and stay unused (e, f)" in line for line in summary)
-    assert any("1 images are in two parts" in line for line in summary)
+    assert any("2 images are in no named part and not used (e, f)" in line for line in summary)
+    assert any("1 image is in two parts" in line for line in summary)
 
 
 def names_of(part):
@@ -180,14 +181,14 @@ def test_blanks_in_class_names_are_removed_and_told(make, tmp_path):
     for stem, name in (("a", "big dent"), ("b", " big  dent "), ("c", "big dent")):
         make.pair(tmp_path, stem, [(name, (1, 1, 5, 5))])
     splits = open_data(tmp_path)
-    assert splits.train.classes == ("big dent",) and "1 label files with blanks around or within" in splits.report()
+    assert splits.train.classes == ("big dent",) and "1 label file with blanks around or within" in splits.report()
 
 
 def test_a_training_part_without_objects_stops_and_a_class_it_lacks_is_told(make, tmp_path):
     make.pair(tmp_path / "train", "a", [])
     make.pair(tmp_path / "valid", "b", [])
     make.pair(tmp_path / "test", "c", [("dent", (1, 1, 5, 5))])
-    with pytest.raises(InputError, match="training part of 1 images has no dent"):
+    with pytest.raises(InputError, match="training part of 1 image has no object of dent; label some"):
         open_data(tmp_path)
     assert len(open_data(tmp_path, classes=["dent"]).test) == 1  # a checkpoint need not learn from it
     make.pair(tmp_path / "train", "a", [("pit", (1, 1, 5, 5))])
@@ -257,7 +258,7 @@ def test_bad_folders_are_refused(make, tmp_path):
     with pytest.raises(InputError, match="nothing to learn from"):
         open_data(tmp_path, classes=["dent"])
     (tmp_path / "a.xml").write_text(make.xml())
-    with pytest.raises(InputError, match="label files have no object; nothing to learn from"):
+    with pytest.raises(InputError, match="no object in its 1 label file, nothing to learn from"):
         open_data(tmp_path)
     make.pair(tmp_path, "a")
     with pytest.raises(InputError, match="no image is left to train on, of 1"):

@@ -1,6 +1,5 @@
 """Nothing in a folder is lost without being counted."""
 
-from fasterfpn.data.images import list_images
 from fasterfpn.data.tree import by_suffix, walk
 
 
@@ -14,10 +13,10 @@ def test_images_and_what_is_passed_over(make, tmp_path):
     for name in ("n.txt", "a/s.svg", ".hidden.png", ".git/a.png", "thumbs.db", "Desktop.ini", "__MACOSX/a.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    listing = list_images(tmp_path, leave_out=tmp_path / "out")
-    assert names(listing.images, tmp_path) == ["a/c.PNG", "a.b/x.jpg", "b.webp"]
-    assert names(listing.passed_over, tmp_path) == ["a/s.svg", "n.txt"] and listing.problems == ()
-    assert by_suffix(listing.passed_over, tmp_path) == "1 .svg (a/s.svg), 1 .txt (n.txt)"
+    tree = walk(tmp_path, leave_out=tmp_path / "out")
+    assert names(tree.images, tmp_path) == ["a/c.PNG", "a.b/x.jpg", "b.webp"]
+    assert names(tree.others, tmp_path) == ["a/s.svg", "n.txt"] and tree.problems == ()
+    assert by_suffix(tree.others, tmp_path) == "1 .svg (a/s.svg), 1 .txt (n.txt)"
 
 
 def test_links_are_followed_once_and_loops_end(make, tmp_path):

@@ -73,7 +73,7 @@ HERE = DOCS / "index.md"
         ("x", "../csrc/check.h#L3", "go stale"),
         ("`test_no_such`", "../tests/geometry/test_boxes.py", "has no test_no_such"),
         ("`test_no_such`", "../tests/geometry", "has no test_no_such"),
-        ("x", "../README.md#kernels", None),
+        ("x", "glossary.md#iou", None),
         ("x", "../tests/ops", None),
         ("test_layers.py", "../tests/test_layers.py", None),
         ("`test_links_in_code_are_none`", "../tests/docs/test_links.py", None),

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,6 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fasterfpn.engine.average_precision import average_precision, judge_detections, mean_at_recalls, precision_recall
+from fasterfpn.laws.average_precision import exact_ap
+from fasterfpn.laws.inputs import tensor
 
 THRESHOLDS = ("0.25", "0.3", "0.5", "0.75", "1")  # with corners on a small grid, IoU often equals one of them
 side = st.integers(1, 4)
@@ -38,61 +39,12 @@ def tensors(scene):
     detections, targets = [], []
     for found, wanted in scene:
         boxes, labels, scores = zip(*found, strict=True) if found else ((), (), ())
-        detections.append({"boxes": boxes_tensor(boxes), "labels": torch.tensor(labels, dtype=torch.int64)})
+        detections.append({"boxes": tensor(boxes), "labels": torch.tensor(labels, dtype=torch.int64)})
         detections[-1]["scores"] = torch.tensor(scores, dtype=torch.float32)
         boxes, labels, difficult = zip(*wanted, strict=True) if wanted else ((), (), ())
-        targets.append({"boxes": boxes_tensor(boxes), "labels": torch.tensor(labels, dtype=torch.int64)})
+        targets.append({"boxes": tensor(boxes), "labels": torch.tensor(labels, dtype=torch.int64)})
         targets[-1]["difficult"] = torch.tensor(difficult, dtype=torch.bool)
     return detections, targets
-
-
-def boxes_tensor(boxes):
-    return torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-
-
-def exact_iou(a, b):
-    width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
-    height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
-    area = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
-    return Fraction(width * height, area - width * height)
-
-
-def exact_ap(scene, label, threshold, method, count_difficult):
-    """The definition, in fractions, without a thought for speed. None without ground truth."""
-    ranking = [
-        (-score, number, place, found_box)
-        for number, (found, _) in enumerate(scene)
-        for place, (found_box, found_label, score) in enumerate(found)
-        if found_label == label
-    ]
-    truths = {
-        (number, place): (truth_box, difficult and not count_difficult)
-        for number, (_, wanted) in enumerate(scene)
-        for place, (truth_box, truth_label, difficult) in enumerate(wanted)
-        if truth_label == label
-    }
-    positives = sum(not ignored for _, ignored in truths.values())
-    if positives == 0:
-        return None
-    points, seen, true, false = [], set(), 0, 0
-    for _, number, _, found_box in sorted(ranking):
-        overlaps = [(exact_iou(found_box, b), -key[1], key) for key, (b, _) in truths.items() if key[0] == number]
-        overlap, _, key = max(overlaps, default=(Fraction(0), 0, None))
-        if overlap >= Fraction(threshold):
-            if truths[key][1]:
-                continue
-            true, false = (true, false + 1) if key in seen else (true + 1, false)
-            seen.add(key)
-        else:
-            false += 1
-        points.append((Fraction(true, positives), Fraction(true, true + false)))
-
-    def height(recall):
-        return max((p for r, p in points if r >= recall), default=Fraction(0))
-
-    if method == "11-point":
-        return sum(height(Fraction(k, 10)) for k in range(11)) / 11
-    return sum(height(Fraction(k, positives)) for k in range(1, positives + 1)) / positives
 
 
 @given(images, st.sampled_from(THRESHOLDS), st.sampled_from(["area", "11-point"]), st.booleans())
@@ -148,7 +100,7 @@ def test_a_last_false_positive_changes_nothing_and_a_first_one_never_helps(scene
 
 
 @given(images)
-def test_a_difficult_box_is_neither_demanded_nor_held_against(scene):
+def test_a_difficult_box_need_not_be_found_and_finding_it_is_ignored(scene):
     """Leaving out the difficult boxes, and the detections that claim them, gives the same figure."""
     detections, targets = tensors(scene)
     kept_detections, kept_targets = [], []
@@ -258,8 +210,8 @@ def test_recall_on_one_of_the_eleven_points_reaches_it():
 
 
 def test_a_second_claim_is_false_even_where_the_second_best_box_is_free():
-    boxes, scores = boxes_tensor([(0, 0, 8, 8), (1, 0, 9, 8)]), torch.tensor([0.9, 0.8])
-    truth_boxes = boxes_tensor([(0, 0, 8, 8), (3, 0, 11, 8)])  # IoU with the second detection 7/9 and 6/10
+    boxes, scores = tensor([(0, 0, 8, 8), (1, 0, 9, 8)]), torch.tensor([0.9, 0.8])
+    truth_boxes = tensor([(0, 0, 8, 8), (3, 0, 11, 8)])  # IoU with the second detection 7/9 and 6/10
     assert judge_detections(boxes, scores, truth_boxes, torch.zeros(2, dtype=torch.bool)).tolist() == [1, 0]
 
 

@@ -1,4 +1,4 @@
-"""Running a detector over a data set, and the figures of `evaluate --json`."""
+"""Running a detector over a data set, and the metrics of `evaluate --json`."""
 
 import itertools
 import json
@@ -73,15 +73,15 @@ def scene():
     return [found], [target]
 
 
-def test_summary_counts_difficult_boxes_in_its_main_figures_only():
-    figures = summary(*scene(), classes=("scratch", "dent"))
-    assert (figures["iou_threshold"], figures["images"]) == (0.5, 1)
-    assert (figures["objects"], figures["difficult_objects"]) == (2, 1)
-    assert figures["objects_by_class"] == {"scratch": 0, "dent": 2}
-    assert figures["AP_area"]["dent"] == figures["mAP_area"] == 0.5
-    assert figures["AP_11_point"]["dent"] == figures["mAP_11_point"] == pytest.approx(6 / 11)
-    assert figures["mAP_area_without_difficult"] == figures["mAP_11_point_without_difficult"] == 1.0
-    assert math.isnan(figures["AP_area"]["scratch"])
+def test_summary_counts_difficult_boxes_in_its_main_metrics_only():
+    metrics = summary(*scene(), classes=("scratch", "dent"))
+    assert (metrics["iou_threshold"], metrics["images"]) == (0.5, 1)
+    assert (metrics["objects"], metrics["difficult_objects"]) == (2, 1)
+    assert metrics["objects_by_class"] == {"scratch": 0, "dent": 2}
+    assert metrics["AP_area"]["dent"] == metrics["mAP_area"] == 0.5
+    assert metrics["AP_11_point"]["dent"] == metrics["mAP_11_point"] == pytest.approx(6 / 11)
+    assert metrics["mAP_area_without_difficult"] == metrics["mAP_11_point_without_difficult"] == 1.0
+    assert math.isnan(metrics["AP_area"]["scratch"])
 
 
 def test_json_has_null_where_a_class_has_no_objects():
@@ -89,13 +89,13 @@ def test_json_has_null_where_a_class_has_no_objects():
     assert json.loads(text)["AP_area"] == {"scratch": None, "dent": 0.5}
 
 
-def test_no_images_give_no_figures():
-    figures = summary([], [], classes=("dent",))
-    assert (figures["images"], figures["objects"]) == (0, 0)
-    assert math.isnan(figures["mAP_area"])
+def test_no_images_give_no_metrics():
+    metrics = summary([], [], classes=("dent",))
+    assert (metrics["images"], metrics["objects"]) == (0, 0)
+    assert math.isnan(metrics["mAP_area"])
 
 
-def test_the_table_names_every_figure_once():
+def test_the_table_names_every_metric_once():
     detections, targets = scene()
     lines = summary_table(summary(detections, targets, ("scratch", "dent"))).splitlines()
     assert "IoU 0.5" in lines[0] and "1 images" in lines[0]

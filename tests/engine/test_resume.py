@@ -1,4 +1,4 @@
-"""A training that is stopped and goes on ends as if it had not been stopped, bit for bit; damaged files are refused."""
+"""A training that is stopped and resumed ends as if it had not been stopped, bit for bit; damaged files are refused."""
 
 import dataclasses
 import json
@@ -100,7 +100,7 @@ def test_a_killed_run_ends_like_one_that_was_not(whole, tmp_path, images):
     assert same_results(folder, tmp_path / "parts")
 
 
-def test_momentum_goes_on_too(tmp_path):
+def test_momentum_continues_too(tmp_path):
     config = make_config(steps=6, optimizer="sgd")
     (tmp_path / "whole").mkdir()
     make_trainer(config, tmp_path / "whole", splits(8)).run()
@@ -139,6 +139,16 @@ def test_a_second_signal_stops_within_the_step_and_what_was_saved_before_counts(
     with pytest.raises(KeyboardInterrupt):
         trainer.run()
     assert stopped_training(RunFolder(tmp_path / "run").resume)[1].step == 0
+
+
+def test_a_signal_that_was_ignored_before_stays_ignored(tmp_path):
+    """As Ctrl-C is in a process that a shell script has put into the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        data = dataclasses.replace(splits(8), train=Signalling(8, 2))
+        assert make_trainer(make_config(steps=3), tmp_path, data).run().steps == 3
+    finally:
+        assert signal.signal(signal.SIGINT, before) == signal.SIG_IGN
 
 
 def test_a_training_beside_the_main_thread_leaves_signals_alone(tmp_path):
@@ -181,7 +191,7 @@ def test_rows_that_a_table_lacks_are_named(tmp_path, capsys, text):
         ({"torch": "2.0"}, "torch 2.0 before"),
     ],
 )
-def test_going_on_where_numbers_round_differently_is_said(tmp_path, capsys, monkeypatch, change, warning):
+def test_a_resume_where_numbers_round_differently_is_said(tmp_path, capsys, monkeypatch, change, warning):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     stopped(make_config(steps=8), tmp_path / "run", 9)
     rewrite(RunFolder(tmp_path / "run").resume, lambda _, header: header["placement"].update(change))
@@ -190,7 +200,7 @@ def test_going_on_where_numbers_round_differently_is_said(tmp_path, capsys, monk
     assert warning in told and ("not the weights of a run without a stop" in told) == bool(warning)
 
 
-def test_a_resume_file_from_before_versions_goes_on_to_the_same_weights(whole, tmp_path, capsys):
+def test_a_resume_file_from_before_versions_leads_to_the_same_weights(whole, tmp_path, capsys):
     killed(CONFIG, tmp_path / "parts", 12)
     path = RunFolder(tmp_path / "parts").resume
     tensors, header = read_tensors(path)
@@ -232,7 +242,7 @@ def test_a_finished_training_is_restored_as_it_ended(tmp_path):
     assert same_results(tmp_path / "before", tmp_path / "run")
 
 
-def test_a_training_that_was_killed_before_its_first_loss_was_written_goes_on(tmp_path):
+def test_a_training_that_was_killed_before_its_first_loss_was_written_is_resumed(tmp_path):
     config = make_config(steps=8, log_every=8)
     (tmp_path / "whole").mkdir()
     make_trainer(config, tmp_path / "whole", splits(8)).run()
@@ -255,6 +265,17 @@ def test_the_seconds_before_the_stop_count(tmp_path):
     assert trainer.seconds > 0 and trainer.run().seconds > trainer.seconds
 
 
+def test_seconds_are_counted_where_no_progress_is_shown(tmp_path, monkeypatch):
+    """As with TQDM_DISABLE=1."""
+
+    class Silent(trainer_module.tqdm):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options, disable=True)
+
+    monkeypatch.setattr(trainer_module, "tqdm", Silent)
+    assert make_trainer(make_config(steps=1), tmp_path, splits(8)).run().seconds > 0
+
+
 def test_it_is_not_written_more_often_than_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer_module, "RESUME_SECONDS", 3600)
     killed(make_config(steps=8, validations=1), tmp_path / "run", 12)
@@ -263,7 +284,7 @@ def test_it_is_not_written_more_often_than_asked(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("figures, best", [([0.2, 0.7], 6), ([0.7, 0.2], 3)])
 def test_the_best_weights_are_never_ahead_of_it(tmp_path, monkeypatch, figures, best):
-    """Going on may round otherwise, on other threads: what it does over must not leave its weights behind."""
+    """A resume may round otherwise, on other threads: what it does over must not leave its weights behind."""
     monkeypatch.setattr(trainer_module, "RESUME_SECONDS", 3600)
     given = iter(figures)
     monkeypatch.setattr(trainer_module, "summary", lambda *_: {"mAP_area": next(given)})
@@ -287,6 +308,18 @@ def test_best_weights_that_are_ahead_all_the_same_do_not_count(tmp_path, monkeyp
     trainer = make_trainer(config, tmp_path / "early", splits(8))
     trainer.restore()
     assert trainer.budget.done == 4 and (trainer.best_step, trainer.best_mAP) == (0, -math.inf)
+
+
+def test_data_that_were_moved_are_the_same_data(whole, tmp_path):
+    killed(CONFIG, tmp_path / "parts", 9)
+    moved = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, data="elsewhere"))
+    trainer = make_trainer(moved, tmp_path / "parts", splits(8))
+    trainer.restore()
+    trainer.run()
+    assert read_checkpoint(tmp_path / "parts").config.data.data == "elsewhere"
+    weights = (read_checkpoint(folder).weights for folder in (whole[0], tmp_path / "parts"))
+    one, other = weights
+    assert all(one[name].equal(other[name]) for name in one)
 
 
 def rewrite(path, change):

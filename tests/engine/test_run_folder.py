@@ -45,7 +45,7 @@ def test_a_run_that_saved_no_weights_may_be_started_anew(tmp_path):
         RunFolder(tmp_path).check_free()
 
 
-def test_an_absent_run_is_not_made_by_going_on(tmp_path):
+def test_an_absent_run_is_not_made_by_a_resume(tmp_path):
     with pytest.raises(InputError, match="no such run folder"), RunFolder(tmp_path / "run").held():
         pass
     assert list(tmp_path.iterdir()) == []

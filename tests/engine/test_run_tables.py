@@ -37,7 +37,7 @@ def test_further_columns_are_no_fault_of_a_reader_but_of_a_writer(tmp_path):
     table = table_of(tmp_path, "step,epoch,recall,mAP_area\n3,0.1,0.7,0.2\n")
     assert table.read() == {"step": [3], "epoch": [0.1], "mAP_area": [0.2]}
     with pytest.raises(InputError, match="has the columns step, epoch, recall, mAP_area"):
-        table.go_on(3, [3])
+        table.continue_after(3, [3])
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,11 @@ def test_further_columns_are_no_fault_of_a_reader_but_of_a_writer(tmp_path):
 )
 def test_a_damaged_table_is_named_and_left_as_it_is(tmp_path, text, message):
     table = table_of(tmp_path, text)
-    with pytest.raises(InputError, match=rf"validation\.csv: .*{message}.*remove the file to go on"):
+    with pytest.raises(InputError, match=rf"validation\.csv: .*{message}.*remove the file to resume"):
         table.read()
     if text:
         with pytest.raises(InputError, match=message):
-            table.go_on(9, [3, 6, 9])
+            table.continue_after(9, [3, 6, 9])
         assert table.path.read_text() == text
 
 
@@ -70,12 +70,12 @@ def test_an_absent_table_is_named(tmp_path):
 
 
 @given(st.integers(1, len(WHOLE)))
-def test_a_table_that_is_cut_off_anywhere_goes_on_and_what_it_lacks_is_named(tmp_path_factory, length):
+def test_a_table_that_is_cut_off_anywhere_continues_and_what_it_lacks_is_named(tmp_path_factory, length):
     table = table_of(tmp_path_factory.mktemp("run"), WHOLE[:length])
     with pytest.MonkeyPatch.context() as patch:
         told = []
         patch.setattr("sys.stderr", type("Told", (), {"write": lambda self, text: told.append(text)})())
-        table.go_on(9, [3, 6, 9])
+        table.continue_after(9, [3, 6, 9])
     whole = WHOLE[:length].count("\n") - 1  # rows that end as a line does
     kept = [HEAD, *ROWS[: max(0, whole)]]
     assert table.path.read_text() == "\n".join(kept) + "\n"
@@ -87,10 +87,10 @@ def test_a_table_that_is_cut_off_anywhere_goes_on_and_what_it_lacks_is_named(tmp
 
 def test_rows_after_the_step_go_and_a_table_that_was_removed_begins_anew(tmp_path, capsys):
     table = table_of(tmp_path, WHOLE)
-    table.go_on(6, [3, 6])
+    table.continue_after(6, [3, 6])
     assert table.read()["step"] == [3, 6] and capsys.readouterr().err == ""
     table.path.unlink()
-    table.go_on(6, [3, 6])
+    table.continue_after(6, [3, 6])
     assert table.path.read_text() == HEAD + "\n" and "lacks 2 rows" in capsys.readouterr().err
 
 
@@ -110,7 +110,7 @@ def test_a_row_is_the_mean_of_its_steps_wherever_the_log_was_stopped(tmp_path_fa
                 window = list(log.window)
                 log.flush()  # as at a stop
                 log = LossLog(table, every)
-                log.go_on(step, window)
+                log.continue_after(step, window)
         log.flush()
         written.append(table.path.read_text())
     assert written[0] == written[1]

@@ -1,4 +1,4 @@
-"""AP by shorter side: what is outside the bin is neither demanded nor blamed."""
+"""AP by shorter side: objects and detections outside the bin are ignored."""
 
 import itertools
 import math

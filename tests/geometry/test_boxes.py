@@ -1,13 +1,12 @@
 """Laws of area, IoU and clipping. Whole-number coordinates make float32 exact, so that laws hold to the bit."""
 
-from fractions import Fraction
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fasterfpn.geometry import box_area, box_iou, clip_boxes, large_enough
+from fasterfpn.laws.inputs import exact_iou, tensor
 
 whole = st.integers(-40, 40)
 any_box = st.tuples(whole, whole, whole, whole)  # empty and inverted ones too
@@ -17,20 +16,6 @@ proper_box = st.tuples(whole, whole, st.integers(1, 40), st.integers(1, 40)).map
 number = st.floats(-1e4, 1e4, width=32)
 extent = st.floats(0.125, 1e4, width=32)
 float_box = st.tuples(number, number, extent, extent).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
-
-
-def tensor(boxes, dtype=torch.float32):
-    return torch.tensor(boxes, dtype=dtype).reshape(-1, 4)
-
-
-def exact_iou(a, b):
-    """The definition, in rational numbers."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if min(width, height, a[2] - a[0], a[3] - a[1], b[2] - b[0], b[3] - b[1]) <= 0:
-        return Fraction(0)
-    inter = width * height
-    return Fraction(inter, (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter)
 
 
 @given(st.lists(any_box, max_size=5), st.lists(any_box, max_size=5))

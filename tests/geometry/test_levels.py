@@ -1,7 +1,6 @@
 """Eq. 2 against exact rational arithmetic, most of all at its boundaries, where a logarithm would round."""
 
 import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,17 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasterfpn.geometry import assign_levels
-
-
-def exact_level(w, h, k_min=2, k_max=5, canonical_size=224):
-    """floor(4 + log2(sqrt(w h) / s)) without a logarithm: the largest k with 4^(k - 4) s^2 <= w h."""
-    area = Fraction(w) * Fraction(h)
-    if w <= 0 or h <= 0:
-        return k_min
-    k = k_max
-    while k > k_min and Fraction(4) ** (k - 4) * Fraction(canonical_size) ** 2 > area:
-        k -= 1
-    return k
+from fasterfpn.laws.assign_levels import exact_level
 
 
 def levels(sides, dtype=torch.float32, **options):

@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasterfpn.geometry import match_boxes, sample_balanced
+from fasterfpn.laws.inputs import tensor
+from fasterfpn.laws.match import by_definition
 
 # Few different whole numbers: many ties, many IoUs that equal a threshold. Some boxes are empty or inverted.
 coordinate = st.integers(0, 6)
@@ -17,38 +19,6 @@ box = st.one_of(
     ),
 )
 thresholds = st.tuples(*[st.sampled_from([0.0, 0.2, 0.25, 0.3, 1 / 3, 0.5, 0.7, 1.0])] * 2).map(sorted)
-
-
-def tensor(boxes):
-    return torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4)
-
-
-def iou(a, b):
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0 or a[2] <= a[0] or a[3] <= a[1] or b[2] <= b[0] or b[3] <= b[1]:
-        return 0.0
-    inter = width * height
-    return inter / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter)
-
-
-def by_definition(anchors, boxes, low, high, best_for_each, every_tie):
-    """The docstring of match_boxes, one anchor at a time."""
-    if not boxes:
-        return [0] * len(anchors), [0] * len(anchors)
-    labels, matched = [], []
-    for anchor in anchors:
-        overlaps = [iou(box, anchor) for box in boxes]
-        quality = max(overlaps)
-        matched.append(overlaps.index(quality))
-        labels.append(1 if quality >= high else 0 if quality < low else -1)
-    if best_for_each:
-        for box in boxes:
-            overlaps = [iou(box, anchor) for anchor in anchors]
-            best = max(overlaps, default=0)
-            ties = [i for i, overlap in enumerate(overlaps) if overlap == best and best > 0]
-            for i in ties if every_tie else ties[:1]:
-                labels[i] = 1
-    return labels, matched
 
 
 @given(st.lists(box, max_size=40), st.lists(box, max_size=5), thresholds, st.booleans(), st.booleans())

@@ -1,4 +1,4 @@
-"""Saliency: the gradient is the derivative, only what should speak speaks, and its measure."""
+"""Saliency: the map is the derivative, of the right detections and no others; and how far it concentrates on a box."""
 
 from dataclasses import replace
 
@@ -49,12 +49,12 @@ def test_the_map_is_the_derivative_with_the_proposals_held_constant(architecture
     label = int(best.labels.mode().values) if whole else int(best.labels[0])
     mine = best.labels == label if whole else torch.arange(len(best.labels)) == 0
     assert int(mine.sum()) > 1 or not whole
-    speaking = proposals[best.rows[mine]]
+    explained = proposals[best.rows[mine]]
 
     @torch.no_grad()
     def said(changed):
         levels, *_ = network.network(prepare_images([changed], network.config.image).pixels)
-        logits = network.box_head(levels, [speaking])[0]
+        logits = network.box_head(levels, [explained])[0]
         return (logits if of == "logit" else -logits.log_softmax(1))[:, label].sum()
 
     chosen = {"label": label} if whole else {"detection": 0}
@@ -70,7 +70,7 @@ def test_the_map_is_the_derivative_with_the_proposals_held_constant(architecture
         assert max(map(abs, slopes)) == pytest.approx(float(found.values[y, x]), rel=1e-3)
 
 
-def test_a_class_speaks_through_all_its_detections_and_no_others():
+def test_the_map_of_a_class_explains_all_its_detections_and_no_others():
     network = detector()
     with torch.no_grad():
         result = network([IMAGE])[0]
@@ -85,7 +85,7 @@ def test_a_class_speaks_through_all_its_detections_and_no_others():
     assert one.label == int(result["labels"][1])
 
 
-def test_without_a_detection_the_likeliest_proposal_speaks():
+def test_without_a_detection_the_map_explains_the_likeliest_proposal():
     network = detector(threshold=0.999)
     found = saliency(network, IMAGE, label=2)
     assert len(found.boxes) == 1 and found.values.max() > 0 and found.label == 2

@@ -1,4 +1,4 @@
-"""The contact sheet: every picture in its place, boxes where they belong."""
+"""The contact sheet: rows of pictures, each with its boxes."""
 
 import numpy as np
 from PIL import Image
@@ -6,7 +6,7 @@ from PIL import Image
 from fasterfpn.report.contact_sheet import RED, contact_sheet
 
 
-def test_pictures_stand_in_rows_with_their_boxes_scaled():
+def test_pictures_are_in_rows_and_boxes_scaled_with_them():
     colours = [(40 * nth, 0, 200) for nth in range(3)]
     pictures = [Image.new("RGB", (200, 100), colour) for colour in colours]
     sheet = np.array(contact_sheet([(p, [[50, 20, 150, 80]], "x") for p in pictures], columns=2, tile=(100, 80)))

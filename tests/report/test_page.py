@@ -1,4 +1,4 @@
-"""A page holds all that it shows: no script, nothing from elsewhere, all text escaped."""
+"""A page is one file: no script, nothing loaded from elsewhere, all text escaped."""
 
 from html.parser import HTMLParser
 
@@ -29,11 +29,11 @@ class Elements(HTMLParser):
 
 
 def sample(labelled=True):
-    section = Section("Heading", labelled)
+    section = Section("Heading")
     section.chart(Figure(figsize=(2, 2)), "Figure 2", "A drawing.")
-    section.photographs([(Image.new("RGB", (8, 6)), 'with "quotes" {{ title }}')] * 2, "Figure 1", "Pictures.")
+    section.pictures([(Image.new("RGB", (8, 6)), 'with "quotes" {{ title }}')] * 2, "Figure 1", "Pictures.")
     section.table([["a", "b"], ["1", ""], ["<td>", "{% raw %}"]], "Table 2", "Numbers.")
-    return page_html("A < B & C", ["<script>alert(1)</script>"], [section, Section("Nothing here")])
+    return page_html("A < B & C", ["<script>alert(1)</script>"], [section, Section("Nothing here")], labelled)
 
 
 def test_everything_is_inside_and_text_stays_text():
@@ -59,6 +59,6 @@ def test_labels_are_shown_or_not():
 def test_nothing_empty_is_shown():
     section = Section("Heading")
     section.table([["a", "b"]], "Table 2", "A heading without rows.")
-    section.photographs([], "Figure 1", "No picture.")
+    section.pictures([], "Figure 1", "No picture.")
     assert section.blocks == []
-    assert "<h2>" not in page_html("title", [], [section]) and "Nothing here" not in sample()
+    assert "<h2>" not in page_html("title", [], [section], True) and "Nothing here" not in sample()

@@ -72,11 +72,11 @@ def test_the_interval_of_a_share_is_about_two_standard_errors_wide():
     hit = {"boxes": box, "labels": torch.tensor([1]), "scores": torch.tensor([0.9])}
     nothing = {"boxes": box[:0], "labels": torch.zeros(0, dtype=torch.int64), "scores": torch.zeros(0)}
     detections = [hit if index < 120 else nothing for index in range(200)]
-    figure = with_interval(ap_samples(detections, targets, 1, image_counts(200, 2000))[:, 0])
+    entry = with_interval(ap_samples(detections, targets, 1, image_counts(200, 2000))[:, 0])
     error = 1.96 * math.sqrt(0.6 * 0.4 / 200)
-    assert figure["value"] == pytest.approx(0.6)
-    assert figure["low"] == pytest.approx(0.6 - error, abs=0.01)
-    assert figure["high"] == pytest.approx(0.6 + error, abs=0.01)
+    assert entry["value"] == pytest.approx(0.6)
+    assert entry["low"] == pytest.approx(0.6 - error, abs=0.01)
+    assert entry["high"] == pytest.approx(0.6 + error, abs=0.01)
 
 
 def test_what_is_not_defined_has_no_interval():

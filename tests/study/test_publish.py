@@ -73,7 +73,7 @@ def test_a_plain_run_names_no_paper_and_has_bins_of_its_own(images, tmp_path):
     assert sum(entry["objects"] for entry in bins) == network["objects"] > 0
     for heading in ("Results", "Data", "Training", "Detections"):
         assert f"<h2>{heading}</h2>" in html
-    assert "wrong detections" not in html  # there are none
+    assert "Wrong detections" not in html  # there are none
     for name in ("$5 to $6", "&lt;b&gt;&amp;amp;", "{{ title }}"):
         assert f"<td>{name}</td>" in html
 

@@ -1,4 +1,4 @@
-"""Stages are done once: what is complete is left alone, what was stopped goes on, what is damaged starts again."""
+"""Stages are done once: what is complete is left alone, what was stopped is resumed, what is damaged starts again."""
 
 import json
 import math
@@ -51,12 +51,12 @@ def test_a_training_is_done_once(study, capsys):
 @pytest.mark.parametrize(
     ("left", "kept"),
     [
-        (["losses.csv", "last.safetensors"], []),  # nothing to go on from
+        (["losses.csv", "last.safetensors"], []),  # nothing to resume from
         (["losses.csv", "resume.safetensors"], ["losses.csv", "resume.safetensors"]),
     ],
 )
 @pytest.mark.parametrize("name", ["without-top-down", ".without-top-down.partial"])  # now, and in earlier versions
-def test_a_stopped_training_goes_on_or_starts_again(study, left, kept, name):
+def test_a_stopped_training_is_resumed_or_starts_again(study, left, kept, name):
     study, met = study
     folder = study.out / "seed-7" / name
     folder.mkdir(parents=True)
@@ -72,6 +72,7 @@ def test_a_folder_belongs_to_one_experiment(tmp_path):
     check_settings(tmp_path, {"steps": 3, "sides": (1, 2)})
     with pytest.raises(InputError, match=r"other settings \(sides, steps\)"):
         check_settings(tmp_path, {"steps": 4, "sides": (1,)})
+    check_settings(tmp_path, {"steps": 3, "sides": (1, 2), "data": "elsewhere"})  # moved
     (tmp_path / "experiment.json").unlink()
     (tmp_path / "other").touch()
     with pytest.raises(InputError, match="holds something else"):
@@ -87,7 +88,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
         pass
 
 
-def test_an_experiment_of_the_first_version_goes_on_and_another_generator_does_not(tmp_path):
+def test_an_experiment_of_the_first_version_is_resumed_and_another_generator_does_not(tmp_path):
     """That version named the generator, whose pictures are the same, by a hash, and the model had one more field."""
     record = json.loads(json.dumps(SCALES["tiny"].record() | {"generator": stages.GENERATOR_VERSION}))
     for generator, good in (("f3121c37635e", True), ("f3121c37635f", False)):

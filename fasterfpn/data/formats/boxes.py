@@ -2,7 +2,8 @@
 
 A box is (x1, y1, x2, y2) in continuous pixels; H, W height and width of the image as shown. A label file may have been
 made for the image before its EXIF orientation was applied, or for a larger or smaller version of it, or give fractions
-of width and height. That is undone where every file of the set agrees, and refused where they do not.
+of width and height, or exchange the two sides in its size alone. That is undone where every file of the set agrees,
+and refused where they do not.
 """
 
 from __future__ import annotations
@@ -10,26 +11,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import Enum, auto
 from pathlib import Path
 
 from fasterfpn.data.formats.record import Box, LabelledObject, Labels, Record
 from fasterfpn.data.images import Header
+from fasterfpn.data.refusals import counted
 from fasterfpn.errors import InputError
 
 SLIVER = 0.01  # pixels: less than this inside the image is nothing, and float32 may round it to zero width
 FAR = 0.1  # of the image's side: boxes that reach this far beyond it are of another picture
 LISTED = 100
+EMPTY = "zero-size or inverted"
 
 
 class Frame(Enum):
     """The picture whose pixels the boxes of a label file count."""
 
-    SHOWN = "the image as shown"
-    STORED = "the image before its EXIF orientation is applied"
-    SCALED = "the image at another size"
-    FRACTIONS = "fractions of width and height"
-    OTHER = "another picture"
+    SHOWN = auto()
+    STORED = auto()  # the image before its EXIF orientation is applied
+    SWAPPED = auto()  # the image with its sides exchanged, or its size is wrong
+    SCALED = auto()  # the image at another size
+    FRACTIONS = auto()  # of width and height
+    OTHER = auto()
 
 
 @dataclass(frozen=True)
@@ -46,24 +50,31 @@ def fit_boxes(records: Sequence[Record], headers: Mapping[Path, Header], folder:
     """Boxes in pixels of their images as shown, clipped to them.
 
     Raises InputError where label files are made for other pictures than their images and not all of them in the same
-    way, and where most boxes reach far beyond their images.
+    way, where most boxes reach far beyond their images, and where most have no area.
     """
     labelled = [record for record in records if record.objects]
-    note, convert = _common_frame(labelled, headers, folder)
+    frame, note = _common_frame(labelled, headers, folder)
     fitted = FittedBoxes({record.image: [] for record in records}, [note] if note else [], [], Counter())
     beyond = []
     for record in labelled:
         header = headers[record.image]
-        objects = [convert(item, record.labels, header) for item in record.objects]
+        objects = [replace(item, box=_as_shown(item, frame, record.labels, header)) for item in record.objects]
         kept, problems, counts = clip(objects, header.size, record.labels.path)
         fitted.objects[record.image] = kept
         fitted.problems.extend(problems)
         fitted.counts.update(counts)
         beyond += [record.labels.path for item in objects if _reach(item.box, header.size) > FAR]
-    if 2 * len(beyond) > fitted.counts["boxes"]:
+    boxes, empty = fitted.counts["boxes"], fitted.counts["degenerate"]
+    if 2 * len(beyond) > boxes:
         raise InputError(
-            f"{folder}: {len(beyond)} of {fitted.counts['boxes']} boxes reach far beyond their images, as if they were "
-            f"made for others (the first in {beyond[0]}); give the images that were labelled"
+            f"{folder}: boxes reach far beyond their images ({len(beyond)} of {boxes}, the first in {beyond[0]}); give "
+            "the images that were labelled"
+        )
+    if 2 * empty > boxes:
+        first = next(line for line in fitted.problems if EMPTY in line).rpartition(": ")[0]
+        raise InputError(
+            f"{folder}: boxes are {EMPTY} ({empty} of {boxes}, {first}), as if the numbers were in another order or "
+            "meant x, y, width, height; write left, top, right, bottom"
         )
     return fitted
 
@@ -81,7 +92,7 @@ def clip(
         x1, y1, x2, y2 = item.box
         box = max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)
         if x1 >= x2 or y1 >= y2:
-            fate, told = "degenerate", "zero-size or inverted, dropped"
+            fate, told = "degenerate", f"{EMPTY}, dropped"
         elif box[2] - box[0] < SLIVER or box[3] - box[1] < SLIVER:
             fate, told = "outside", f"outside the {width}x{height} image, dropped"
         else:
@@ -97,34 +108,39 @@ def clip(
     return kept, problems, counts
 
 
-def _common_frame(records: Sequence[Record], headers: Mapping[Path, Header], folder: Path):
-    """What to say about the frame of all label files, and the function (object, labels, header) -> object.
+def _common_frame(records: Sequence[Record], headers: Mapping[Path, Header], folder: Path) -> tuple[Frame, str]:
+    """The frame of all label files, and what to say about it.
 
     Where the tool ignored EXIF, files of upright images cannot show it: they agree with either reading.
     """
     frames = {record.image: _frame(record.labels, headers[record.image]) for record in records}
     kinds = set(frames.values())
     if kinds <= {Frame.SHOWN}:
-        return "", lambda item, labels, header: item
-    count = f"{folder}: all {len(records)} label files"
+        return Frame.SHOWN, ""
+    everywhere = f"in all label files ({len(records)})"
     if kinds == {Frame.FRACTIONS}:
-        return f"{count} give boxes as fractions of width and height: scaled to pixels", _from_fractions
+        return Frame.FRACTIONS, f"{folder}: boxes are fractions of width and height {everywhere}: scaled to pixels"
     if kinds == {Frame.SCALED}:
-        return f"{count} are for the images at another size: boxes scaled with them", _rescaled
-    tilted = [record for record in records if headers[record.image].size != headers[record.image].stored]
-    if kinds <= {Frame.SHOWN, Frame.STORED} and all(frames[record.image] is Frame.STORED for record in tilted):
-        return (
-            f"{folder}: label files are for the images before their EXIF orientation is applied ({len(tilted)} have "
-            "their sides exchanged): boxes turned with the images",
-            lambda item, labels, header: replace(item, box=upright(item.box, header)),
-        )
+        return Frame.SCALED, f"{folder}: boxes are for the images at another size {everywhere}: scaled with them"
+    sizes = {record.image: headers[record.image].size for record in records}
+    tilted = [image for image, size in sizes.items() if size != headers[image].stored]
+    if kinds <= {Frame.SHOWN, Frame.STORED} and all(frames[image] is Frame.STORED for image in tilted):
+        have = counted(len(tilted), "has its sides", "have their sides")
+        note = f"label files are for the images before their EXIF orientation is applied ({have} exchanged)"
+        return Frame.STORED, f"{folder}: {note}: boxes turned with the images"
+    if {frames[image] for image, size in sizes.items() if size != size[::-1]} == {Frame.SWAPPED}:
+        boxes = [(item.box, sizes[record.image]) for record in records for item in record.objects]
+        if all(_inside(box, size) for box, size in boxes) and any(_reach(box, size[::-1]) > FAR for box, size in boxes):
+            return (
+                Frame.SHOWN,
+                f"{folder}: width and height are exchanged {everywhere}, but the boxes fit the images: boxes kept",
+            )
     wrong = [record for record in records if frames[record.image] is not Frame.SHOWN]
     lines = [_disagreement(record, frames[record.image], headers[record.image]) for record in wrong[:LISTED]]
     if len(wrong) > 1:
-        which = f", the first {LISTED} of them" if len(wrong) > LISTED else ""
-        head = f"{folder}: {len(wrong)} of {len(records)} label files are not for their images as shown{which}:"
-        lines = ["\n  ".join([head, *lines])]
-    raise InputError(lines[0])
+        head = f"{folder}: {len(wrong)} of {len(records)} label files are not for their images as shown"
+        lines.insert(0, f"{head}, the first {LISTED} of them:" if len(wrong) > LISTED else f"{head}:")
+    raise InputError("\n  ".join(lines))
 
 
 def _frame(labels: Labels, header: Header) -> Frame:
@@ -136,6 +152,8 @@ def _frame(labels: Labels, header: Header) -> Frame:
         return Frame.SHOWN
     if labels.size == header.stored:
         return Frame.STORED
+    if labels.size == header.size[::-1]:
+        return Frame.SWAPPED
     (height, width), (labelled_height, labelled_width) = header.size, labels.size
     # Proportions are equal up to the rounding of one side to whole pixels.
     excess = abs(height * labelled_width - width * labelled_height)
@@ -152,17 +170,15 @@ def _disagreement(record: Record, frame: Frame, header: Header) -> str:
     )
 
 
-def _from_fractions(item: LabelledObject, labels: Labels, header: Header) -> LabelledObject:
-    height, width = header.size
-    return replace(item, box=_times(item.written, width, height))
-
-
-def _rescaled(item: LabelledObject, labels: Labels, header: Header) -> LabelledObject:
-    (height, width), (labelled_height, labelled_width) = header.size, labels.size
-    return replace(item, box=_times(item.box, width / labelled_width, height / labelled_height))
-
-
-def _times(box: Box, x: float, y: float) -> Box:
+def _as_shown(item: LabelledObject, frame: Frame, labels: Labels, header: Header) -> Box:
+    """The box in pixels of the image as shown."""
+    if frame is Frame.STORED:
+        return upright(item.box, header)
+    box, (y, x) = item.box, (1, 1)
+    if frame is Frame.FRACTIONS:
+        box, (y, x) = item.written, header.size
+    elif frame is Frame.SCALED:
+        y, x = header.size[0] / labels.size[0], header.size[1] / labels.size[1]
     return box[0] * x, box[1] * y, box[2] * x, box[3] * y
 
 
@@ -183,3 +199,8 @@ def _reach(box: Box, size: tuple[int, int]) -> float:
     """How far a box reaches beyond its image, as a share of the image's side."""
     height, width = size
     return max(-box[0] / width, -box[1] / height, box[2] / width - 1, box[3] / height - 1)
+
+
+def _inside(box: Box, size: tuple[int, int]) -> bool:
+    """Whether a box is inside its image, up to a pixel (some tools count from 0)."""
+    return min(box[:2]) >= -1 and box[2] <= size[1] + 1 and box[3] <= size[0] + 1

@@ -58,19 +58,12 @@ class Record:
 
 
 @dataclass(frozen=True)
-class ReadOptions:
-    """What a user may choose about reading."""
-
-    with_defect_free: bool = False
-    """Take the images that a format sets apart because they show no defect."""
-
-
-@dataclass(frozen=True)
 class Reading:
     """A folder as read. `parts` holds the parts that the folder names ("train", "val", "test"), with their records.
 
     `classes`: the names in the format's own order, None where the labels decide. `notes` are lines about the folder,
-    `problems` about single files.
+    `problems` about single files. With `refusals`, messages about files that must be mended first, the rest may be
+    incomplete.
     """
 
     records: Sequence[Record]
@@ -78,3 +71,4 @@ class Reading:
     parts: dict[str, list[Record]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()

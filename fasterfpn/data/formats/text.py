@@ -1,4 +1,4 @@
-"""Text files of any encoding that annotation tools write: UTF-8, UTF-16, what an XML declares, and undeclared GBK."""
+"""Reads text in the encodings of annotation tools: UTF-8, UTF-16, what an XML file declares, and undeclared GBK."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ MARKS = {  # how a file begins: a byte order mark, or "<" in two bytes
     b"\0<": "utf-16-be",
 }
 DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
-SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949"}  # as Windows writes them
+SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949"}  # what such files hold
 
 
 def comparable(name: str) -> str:
-    """A file name as it compares with others: in lower case, and composed (macOS stores é as e and an accent)."""
+    """A file name in a form to compare: case-folded, and with composed accents (macOS stores é as e and an accent)."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def read_text(path: Path) -> tuple[str, str]:
-    """The content of a file, and the encoding where it had to be guessed, else "".
+    """The text of a file, and the encoding if it had to be guessed, else "".
 
     A byte order mark decides, then an XML declaration, then UTF-8. A file that is none of these is taken as GB18030,
-    which includes GBK and GB2312, and at last as Latin-1. Raises InputError where the file cannot be read.
+    which includes GBK and GB2312, else as Latin-1. Raises InputError if it cannot be read or is larger than LIMIT.
     """
     try:
         if not path.is_file():
-            raise InputError(f"{path}: cannot be read (no file); remove it or put the file in its place")
+            raise InputError(f"{path}: cannot be read (no file); remove it, or put a file there")
         if path.stat().st_size > LIMIT:
-            raise InputError(f"{path}: larger than {LIMIT >> 20} MiB, which is no annotation; remove it")
+            raise InputError(f"{path}: larger than {LIMIT >> 20} MiB, too large for an annotation; remove it")
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the file") from error
@@ -44,7 +44,7 @@ def read_text(path: Path) -> tuple[str, str]:
 
 
 def decode(content: bytes) -> tuple[str, str]:
-    """The text of these bytes, and the encoding where it had to be guessed, else ""; see `read_text`."""
+    """The text of these bytes, and the encoding if it had to be guessed, else ""; see `read_text`."""
     for mark, encoding in MARKS.items():
         if content.startswith(mark):
             return content.decode(encoding, errors="replace"), ""
@@ -54,6 +54,6 @@ def decode(content: bytes) -> tuple[str, str]:
     for encoding, guessed in ((known, ""), ("utf-8", ""), ("gb18030", "gb18030")):
         try:
             return content.decode(SUPERSETS.get(codecs.lookup(encoding).name, encoding)), guessed
-        except (UnicodeDecodeError, LookupError):
+        except (UnicodeError, LookupError):
             continue
     return content.decode("latin-1"), "latin-1"

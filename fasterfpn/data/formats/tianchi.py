@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from fasterfpn.data.formats.labelme import read_labelme
-from fasterfpn.data.formats.record import Labels, Reading, ReadOptions, Record
-from fasterfpn.data.images import is_image
-from fasterfpn.data.refusals import map_or_refuse, refuse
+from fasterfpn.data.formats.names import pair
+from fasterfpn.data.formats.record import Labels, Reading
+from fasterfpn.data.refusals import attempt
 from fasterfpn.data.tree import Tree
 from fasterfpn.errors import InputError
 
@@ -48,41 +48,32 @@ def recognises(tree: Tree) -> bool:
     return data_set_root(tree) is not None
 
 
-def read(tree: Tree, options: ReadOptions, whole: Tree) -> Reading:
+def read(tree: Tree, whole: Tree, with_defect_free: bool = False) -> Reading:
     """Every image with its labels, in the order of their keys; those of 无瑕疵图片 follow `with_defect_free`, empty.
 
     An image belongs to the JSON of its own stem: `imagePath` has two blanks where the file name has a comma. A stratum
     is a folder: an image's kind of defect, or several.
 
-    Raises InputError for no images at all, and one that lists every image without JSON, JSON without image or with
-    two, and file that `read_labelme` refuses.
+    Images without JSON, JSON without image or with two, and files that `read_labelme` refuses are `refusals`. Raises
+    InputError for no images at all.
     """
     root = data_set_root(tree) or tree.root
-    files = [path for part in (ONE_KIND, SEVERAL_KINDS) for path in tree.below(root / part).files]
-    images: dict[Path, Path] = {}
-    refusals = []
-    for path in filter(is_image, files):
-        if path.with_suffix("") in images:
-            refusals.append(f"{path}: {images[path.with_suffix('')].name} has the same JSON; remove one of them")
-        images[path.with_suffix("")] = path
-    texts = {path.with_suffix(""): path for path in files if path.suffix.lower() == ".json"}
-    for stem in sorted(images.keys() ^ texts.keys()):
-        if stem in images:
-            refusals.append(f"{images[stem]}: has no JSON beside it; add it, or move the image to {NO_DEFECT}")
-        else:
-            refusals.append(f"{texts[stem]}: its image is missing, {stem.name}.jpg beside it")
-    refuse(refusals)
-    stems = sorted(images)
-    labels = dict(zip(stems, map_or_refuse(_read_english, [texts[stem] for stem in stems]), strict=True))
-    if options.with_defect_free:
-        clean = {path.with_suffix(""): path for path in tree.below(root / NO_DEFECT).files if is_image(path)}
-        images |= clean
-        stems += sorted(clean)
-    if not images:
+    labelled = Tree(root, tuple(path for part in (ONE_KIND, SEVERAL_KINDS) for path in tree.below(root / part).files))
+    labels, refusals = attempt(_read_english, labelled.with_suffix(".json"))
+    records, unpaired = pair(labelled, labels, whole)
+    refusals += unpaired
+    described = {path.with_suffix("") for path in labelled.with_suffix(".json")}
+    for record in records:
+        if record.image.with_suffix("") not in described:
+            refusals.append(f"{record.image}: has no JSON beside it; add it, or move the image to {NO_DEFECT}")
+    records.sort(key=lambda record: record.image.with_suffix(""))
+    if with_defect_free:
+        clean = tree.below(root / NO_DEFECT)
+        records += pair(Tree(root, clean.files), [], whole)[0]
+    if not records:
         raise InputError(f"{root}: holds no images in {ONE_KIND} or {SEVERAL_KINDS}; check the path")
-    keys = {stem: stem.relative_to(root).as_posix() for stem in stems}
-    records = [Record(keys[stem], images[stem], labels.get(stem), keys[stem].rpartition("/")[0]) for stem in stems]
-    return Reading(records, tuple(CHINESE_NAMES))
+    records = [replace(record, stratum=record.key.rpartition("/")[0]) for record in records]
+    return Reading(records, tuple(CHINESE_NAMES), refusals=tuple(refusals))
 
 
 def _read_english(path: Path) -> Labels:

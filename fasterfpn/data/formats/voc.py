@@ -12,10 +12,11 @@ from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException, ElementTree
 
-from fasterfpn.data.formats.pairing import pair
-from fasterfpn.data.formats.record import Box, LabelledObject, Labels, Reading, ReadOptions
+from fasterfpn.data.formats.names import pair
+from fasterfpn.data.formats.record import Box, LabelledObject, Labels, Reading
 from fasterfpn.data.formats.text import read_text
-from fasterfpn.data.refusals import map_or_refuse
+from fasterfpn.data.formats.unread import likely_format
+from fasterfpn.data.refusals import attempt, counted
 from fasterfpn.data.tree import Tree
 from fasterfpn.errors import InputError
 
@@ -27,17 +28,26 @@ def recognises(tree: Tree) -> bool:
     return bool(tree.with_suffix(".xml"))
 
 
-def read(tree: Tree, options: ReadOptions, whole: Tree) -> Reading:
+def read(tree: Tree, whole: Tree, with_defect_free: bool = False) -> Reading:
     """Every image of a folder with its annotation.
 
     Images come from `JPEGImages/` and annotations from `Annotations/` where the folder has both; else both come from
-    anywhere in it. An image without annotation is an image without objects. Raises InputError as `pair` and
-    `read_voc` do, for all files at once.
+    anywhere in it. An image without annotation is an image without objects; but where most images have none, and the
+    folder looks like one of another format, InputError is raised.
     """
     folders = tree.root / "JPEGImages", tree.root / "Annotations"
     images, annotations = map(tree.below, folders) if all(folder.is_dir() for folder in folders) else (tree, tree)
-    labels = map_or_refuse(read_voc, annotations.with_suffix(".xml"))
-    return Reading(pair(images, annotations.root, labels, whole))
+    files, count = annotations.with_suffix(".xml"), len(images.images)
+    if not count:
+        raise InputError(f"{images.root}: holds no images (jpg, png, bmp, tif, webp, ...); check the path")
+    if 2 * len(files) <= count and (other := likely_format(tree) or likely_format(whole)):
+        raise InputError(
+            f"{tree.root}: has {counted(len(files), 'XML file')} for {counted(count, 'image')}, and {other}; "
+            "or, if the XML files are all the labels, move the others out of the folder"
+        )
+    labels, refusals = attempt(read_voc, files)
+    records, unpaired = pair(images, labels, whole)
+    return Reading(records, refusals=(*refusals, *unpaired))
 
 
 def read_voc(path: Path) -> Labels:

@@ -1,9 +1,9 @@
 """Parts by folders and lists, almost like the expected ones: followed or named, never ignored in silence."""
 
 import pytest
+from opening import open_data
 
 from fasterfpn.data.formats.parts import part_named
-from fasterfpn.data.splits import open_data
 from fasterfpn.errors import InputError
 
 

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opening import open_data
 
 from fasterfpn.data.formats.text import decode, read_text
 from fasterfpn.data.formats.voc import read_voc
-from fasterfpn.data.splits import open_data
 from fasterfpn.errors import InputError
 
 
@@ -32,6 +32,8 @@ def test_unicode_is_read_back(text, encoding):
         ("utf-8", "gbk", "gb18030"),
         ("no-such", "utf-8", ""),
         ("rot13", "utf-8", ""),
+        ("undefined", "utf-8", ""),
+        ("idna", "utf-8", ""),
     ],
 )
 def test_xml_in_any_encoding(make, tmp_path, declared, stored, guessed):
@@ -48,7 +50,7 @@ def test_latin_1_is_the_last_resort_and_what_was_guessed_is_told(make, tmp_path)
     (tmp_path / "a.xml").write_bytes(make.xml([("rayé", (1, 1, 5, 5))]).encode("latin-1"))
     splits = open_data(tmp_path, validation_fraction=0, test_fraction=0)
     assert splits.train.classes == ("rayé",)
-    assert "1 label files in no known encoding, read as latin-1 (a.xml)" in splits.report()
+    assert "1 label file in no known encoding, read as latin-1 (a.xml)" in splits.report()
 
 
 def test_what_is_no_file_or_too_long_is_refused(tmp_path):

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from fasterfpn.data.formats import voc
 from fasterfpn.data.formats.boxes import clip
-from fasterfpn.data.formats.record import LabelledObject, Labels, ReadOptions
+from fasterfpn.data.formats.record import LabelledObject, Labels
 from fasterfpn.data.formats.voc import edges, read_voc
+from fasterfpn.data.refusals import refuse
 from fasterfpn.data.tree import walk
 from fasterfpn.errors import InputError
 
@@ -24,7 +25,9 @@ def kept(tmp_path, *boxes):
 
 
 def read_folder(folder):
-    return voc.read(walk(folder), ReadOptions(), walk(folder)).records
+    reading = voc.read(walk(folder), walk(folder))
+    refuse(reading.refusals)
+    return reading.records
 
 
 def refused(path, text):
@@ -154,6 +157,21 @@ def test_xml_and_images_in_folders_of_any_name(make, tmp_path):
     assert pairs(tmp_path) == {"images/a": "a.xml"}
 
 
+def test_backslashes_in_file_names_separate_folders(make, tmp_path):
+    for stem in ("one\\same", "two\\same"):
+        make.pair(tmp_path, stem)
+    assert pairs(tmp_path) == {"one\\same": "one\\same.xml", "two\\same": "two\\same.xml"}
+
+
+def test_equal_stems_in_folders_of_the_same_name_belong_together(make, tmp_path):
+    for sub in ("one", "two"):
+        make.image(tmp_path / "images" / sub / "same.png")
+        (tmp_path / "labels" / sub).mkdir(parents=True)
+        (tmp_path / "labels" / sub / "same.xml").write_text(make.xml())
+    for item in read_folder(tmp_path):
+        assert item.labels.path.parent.name == item.image.parent.name
+
+
 @pytest.mark.parametrize("tag", ["picture.png", "picture", "/home/me/picture.png", "picture.jpg"])
 def test_the_filename_tag_is_the_fallback(make, tmp_path, tag):
     make.image(tmp_path / "picture.png")
@@ -172,9 +190,10 @@ def test_the_stem_goes_before_the_filename_tag(make, tmp_path, images, labels):
 
 def test_annotations_without_one_image_of_their_own_are_refused(make, tmp_path):
     make.pair(tmp_path, "a")
-    (tmp_path / "lost.xml").write_text(make.xml(filename="lost.png"))
-    with pytest.raises(InputError, match=r"lost\.xml: its image is missing"):
-        read_folder(tmp_path)
+    for name in ("lost.png", "", ".", ".."):
+        (tmp_path / "lost.xml").write_text(make.xml(filename=name))
+        with pytest.raises(InputError, match=r"lost\.xml: its image is missing"):
+            read_folder(tmp_path)
     (tmp_path / "lost.xml").write_text(make.xml(filename="a.png"))
     with pytest.raises(InputError, match=r"lost\.xml: .*a\.xml describes the same image"):
         read_folder(tmp_path)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from opening import open_data
 from PIL import Image
 
 from fasterfpn.data.formats.tianchi import CHINESE_NAMES
-from fasterfpn.data.splits import open_data
 from fasterfpn.data.synthetic import dataset as dataset_module
 from fasterfpn.data.synthetic import folders
 from fasterfpn.data.synthetic.classes import ALUMINIUM_CLASSES

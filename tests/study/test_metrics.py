@@ -1,4 +1,4 @@
-"""The report's figures: bins in the network's pixels, gains of the right sign on the same draws, what is shown."""
+"""The report's metrics: bins in the network's pixels, gains of the right sign on the same draws, what is shown."""
 
 import math
 from dataclasses import replace
@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from fasterfpn.models.config import BackboneConfig, BoxHeadConfig, DetectorConfig, ImageConfig, RpnConfig
 from fasterfpn.models.detector import build_detector
 from fasterfpn.study.experiment import SCALES
-from fasterfpn.study.figures import (
-    gain_figures,
-    network_figures,
+from fasterfpn.study.metrics import (
+    gain_metrics,
+    network_metrics,
     saliency_by_class,
-    saliency_figures,
+    saliency_metrics,
     short_side_edges,
     size_factors,
 )
@@ -26,8 +26,8 @@ SMALL_BOX, LARGE_BOX = [10.0, 10, 40, 20], [50.0, 50, 200, 90]  # shorter sides 
 IMAGES, DRAWS = 6, 100
 
 
-def figures_of(found):
-    """Figures of a network that finds, in each of the images, the small object or not, and the large one or not."""
+def metrics_of(found):
+    """Metrics of a network that finds, in each of the images, the small object or not, and the large one or not."""
     boxes = torch.tensor([SMALL_BOX, LARGE_BOX])
     targets = [{"boxes": boxes, "labels": torch.tensor([1, 2])}] * len(found)
     detections = []
@@ -35,35 +35,35 @@ def figures_of(found):
         keep = torch.tensor(kept)
         scores = torch.tensor([0.9, 0.8]) - 0.01 * number
         detections.append({"boxes": boxes[keep], "labels": torch.tensor([1, 2])[keep], "scores": scores[keep]})
-    return network_figures(detections, targets, [0.5] * len(found), CLASSES, EDGES, DRAWS)
+    return network_metrics(detections, targets, [0.5] * len(found), CLASSES, EDGES, DRAWS)
 
 
 def test_bins_are_in_the_networks_pixels_and_say_what_they_hold():
-    figures, _ = figures_of([(True, False)] * IMAGES)
-    assert [entry["objects"] for entry in figures["by_short_side"]] == [0, IMAGES, 0, IMAGES, 0]
-    assert [entry["objects_by_class"] for entry in figures["by_short_side"]][1::2] == [
+    metrics, _ = metrics_of([(True, False)] * IMAGES)
+    assert [entry["objects"] for entry in metrics["by_short_side"]] == [0, IMAGES, 0, IMAGES, 0]
+    assert [entry["objects_by_class"] for entry in metrics["by_short_side"]][1::2] == [
         {"small": IMAGES, "large": 0},
         {"small": 0, "large": IMAGES},
     ]
-    assert [entry["AP"]["value"] for entry in figures["by_short_side"]] == [None, 1, None, 0, None]
-    assert figures["AP"]["small"]["value"] == 1 and figures["mAP"]["value"] == 0.5
+    assert [entry["AP"]["value"] for entry in metrics["by_short_side"]] == [None, 1, None, 0, None]
+    assert metrics["AP"]["small"]["value"] == 1 and metrics["mAP"]["value"] == 0.5
 
 
 def test_gains_are_the_better_minus_the_base():
-    _, better = figures_of([(True, True)] * IMAGES)
-    _, base = figures_of([(False, True)] * IMAGES)
-    gains = gain_figures(better, base, CLASSES)
+    _, better = metrics_of([(True, True)] * IMAGES)
+    _, base = metrics_of([(False, True)] * IMAGES)
+    gains = gain_metrics(better, base, CLASSES)
     assert gains["mAP"] == {"value": 0.5, "low": 0.5, "high": 0.5}
     assert [gains["AP"][kind]["value"] for kind in CLASSES] == [1, 0]
     assert [gain["value"] for gain in gains["by_short_side"]] == [None, 1, None, 0, None]
-    assert gain_figures(base, better, CLASSES)["mAP"]["value"] == -0.5
+    assert gain_metrics(base, better, CLASSES)["mAP"]["value"] == -0.5
 
 
 def test_both_networks_are_judged_on_the_same_draws():
     half = [(number % 2 == 0, True) for number in range(IMAGES)]
-    (figures, one), (_, other) = figures_of(half), figures_of(half)
-    assert figures["mAP"]["high"] - figures["mAP"]["low"] > 0.1
-    assert gain_figures(one, other, CLASSES)["mAP"] == {"value": 0, "low": 0, "high": 0}
+    (metrics, one), (_, other) = metrics_of(half), metrics_of(half)
+    assert metrics["mAP"]["high"] - metrics["mAP"]["low"] > 0.1
+    assert gain_metrics(one, other, CLASSES)["mAP"] == {"value": 0, "low": 0, "high": 0}
 
 
 class Pictures:
@@ -103,16 +103,16 @@ def test_images_shrink_by_their_shorter_side():
 
 @pytest.mark.parametrize("count, names", [(40, "1 2 4 5 7 8 10 11"), (8, "1 2 4 5 7 8 10 11"), (3, "1 5 10")])
 def test_saliency_is_measured_on_small_single_objects_over_the_whole_part(count, names):
-    figures = saliency_figures(build_detector(MODEL, CLASSES, 1), Pictures(), 1, count)
-    assert [entry["name"] for entry in figures] == names.split()
-    assert all(entry["class"] == "small" and entry["area"] == pytest.approx(144 / 9600) for entry in figures)
-    assert all(entry["trained"] == entry["random"] > 0 for entry in figures)  # untrained, of the same seed
+    metrics = saliency_metrics(build_detector(MODEL, CLASSES, 1), Pictures(), 1, count)
+    assert [entry["name"] for entry in metrics] == names.split()
+    assert all(entry["class"] == "small" and entry["area"] == pytest.approx(144 / 9600) for entry in metrics)
+    assert all(entry["trained"] == entry["random"] > 0 for entry in metrics)  # untrained, of the same seed
 
 
 def test_saliency_is_summed_up_by_class_and_in_all():
     ratios = [("jet", 5.0, 2.0), ("jet", 4.9, 1.9), ("jet", 9.0, 0.0), ("crater", float("nan"), float("nan"))]
-    figures = [{"class": kind, "trained": trained, "random": random} for kind, trained, random in ratios]
-    summary = saliency_by_class(figures)
+    metrics = [{"class": kind, "trained": trained, "random": random} for kind, trained, random in ratios]
+    summary = saliency_by_class(metrics)
     assert summary["jet"] == {"images": 3, "trained": 5, "found": 2, "random": 1.9, "blind": 2}
     assert summary["crater"] == {"images": 1, "trained": 0, "found": 0, "random": 0, "blind": 1}
     assert list(summary) == ["jet", "crater", "all"] and summary["all"]["found"] == 2 and summary["all"]["images"] == 4
