@@ -20,9 +20,9 @@ BARRIER = re.compile(r"__sync(threads|warp)\(.*?\);")
 CUDA = emulated_cuda.CSRC / "cuda"
 CHANGES = [  # a file, a piece of it, what the change makes of the piece, and, where it stands there again, which one
     *[
-        (file.name, match.group(), "", n)
+        (file.name, match.group(), "", match.string.count(match.group(), 0, match.start()))
         for file in sorted(CUDA.glob("*.cu"))
-        for n, match in enumerate(BARRIER.finditer(file.read_text()))
+        for match in BARRIER.finditer(file.read_text())
     ],
     # what needs no barrier, and why
     ("nms.cu", "threadIdx.x == last_word % kWarp", "threadIdx.x == 0", 0),  # scan: a word has one lane
