@@ -83,3 +83,15 @@ def test_without_a_barrier_there_is_a_race(launches, tmp_path):
     jobs = [changed(*change, tmp_path) for change in CHANGES]
     found = zip(CHANGES, run(tmp_path, jobs), strict=True)
     assert [(change, report) for change, (status, report) in found if status != RACE] == []
+
+
+def test_the_table_of_barriers_is_complete():
+    """Chapter 18 has a row for each, in the order of the sources."""
+    chapter = (emulated_cuda.ROOT / "docs/18_cuda_kernels.md").read_text()
+    table = chapter[chapter.index("| kernel | what the barrier") :].split("\n\n")[0]
+    kernels = []
+    for file in sorted(CUDA.glob("*.cu")):
+        source = file.read_text()
+        for barrier in BARRIER.finditer(source):
+            kernels.append(re.findall(r"__global__ void (\w+)", source[: barrier.start()])[-1])
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == kernels
