@@ -40,46 +40,60 @@ def changed(name: str, old: str, new: str, which: int, folder: Path) -> str:
     return f"{'nms' if name == 'nms.cu' else 'roi_max_pool'}={emulated_cuda.build(csrc, emulated_cuda.RACES)}"
 
 
-def run(folder: Path, jobs: list[str]) -> list[tuple[int, str]]:
-    """Each job's exit status and report."""
+def under_thread_sanitizer(*command: str) -> subprocess.CompletedProcess:
+    """Runs Python with these arguments; ThreadSanitizer must be loaded before anything else is."""
     found = [emulated_cuda.COMPILER, "-print-file-name=libtsan.so"]
     sanitizer = subprocess.run(found, capture_output=True, text=True, check=True).stdout.strip()
     environment = os.environ | {"LD_PRELOAD": sanitizer, "TSAN_OPTIONS": "halt_on_error=1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(Path(__file__).with_name("race_cases.py")), str(folder), *jobs]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1800)
-    if done.returncode != 0:
-        raise RuntimeError(done.stdout + done.stderr)
+    return subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment, timeout=1800)
+
+
+def run(folder: Path, jobs: list[str]) -> list[tuple[int, str]]:
+    """Each job's exit status and report."""
+    done = under_thread_sanitizer(str(Path(__file__).with_name("race_cases.py")), str(folder), *jobs)
+    assert done.returncode == 0, done.stdout + done.stderr
     reports = [(folder / f"{number}.txt").read_text() for number in range(len(jobs))]
     return list(zip(map(int, done.stdout.split()), reports, strict=True))
 
 
 @pytest.fixture(scope="module")
-def launches(tmp_path_factory):
-    """What became of the launches of races.cpp; skips the tests where ThreadSanitizer does not link or run."""
+def thread_sanitizer(tmp_path_factory):
+    """Skips where g++ does not link with ThreadSanitizer, or Python does not run under it."""
     if not emulated_cuda.COMPILER:
         pytest.skip("no g++ to build the emulation")
-    try:
-        source = emulated_cuda.EMULATION / "races.cpp"
-        library = emulated_cuda.compile_library(emulated_cuda.CSRC, [source], emulated_cuda.RACES)
-        return run(tmp_path_factory.mktemp("launches"), [f"{n}={library}" for n in range(len(LAUNCHES))])
-    except (RuntimeError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"g++ {' '.join(emulated_cuda.RACES)} does not link or run: {str(error)[-500:]}")
+    program = tmp_path_factory.mktemp("probe") / "probe"
+    command = [emulated_cuda.COMPILER, *emulated_cuda.RACES, "-x", "c++", "-", "-o", str(program)]
+    linked = subprocess.run(command, input="int main() {}", capture_output=True, text=True)
+    if linked.returncode != 0:
+        pytest.skip(f"{' '.join(command[:-5])} does not link: {linked.stderr.strip()[-300:]}")
+    ran = under_thread_sanitizer("-c", "")
+    if ran.returncode != 0 or ran.stderr:
+        pytest.skip(f"Python does not run under ThreadSanitizer: {ran.stderr.strip()[-300:]}")
+
+
+NEEDS_THREAD_SANITIZER = pytest.mark.usefixtures("thread_sanitizer")
 
 
 @pytest.mark.slow
-def test_races_are_told_from_what_is_ordered(launches):
-    assert [status for status, _ in launches] == LAUNCHES
+@NEEDS_THREAD_SANITIZER
+def test_races_are_told_from_what_is_ordered(tmp_path):
+    source = emulated_cuda.EMULATION / "races.cpp"
+    library = emulated_cuda.compile_library(emulated_cuda.CSRC, [source], emulated_cuda.RACES)
+    jobs = [f"{launch}={library}" for launch in range(len(LAUNCHES))]
+    assert [status for status, _ in run(tmp_path, jobs)] == LAUNCHES
 
 
 @pytest.mark.slow
-def test_the_kernels_have_no_race(launches, tmp_path):
+@NEEDS_THREAD_SANITIZER
+def test_the_kernels_have_no_race(tmp_path):
     library = emulated_cuda.build(flags=emulated_cuda.RACES)
     for status, report in run(tmp_path, [f"nms={library}", f"roi_max_pool={library}"]):
         assert status == CLEAN, report
 
 
 @pytest.mark.slow
-def test_without_a_barrier_there_is_a_race(launches, tmp_path):
+@NEEDS_THREAD_SANITIZER
+def test_without_a_barrier_there_is_a_race(tmp_path):
     jobs = [changed(*change, tmp_path) for change in CHANGES]
     found = zip(CHANGES, run(tmp_path, jobs), strict=True)
     assert [(change, report) for change, (status, report) in found if status != RACE] == []
