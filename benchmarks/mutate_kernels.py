@@ -32,7 +32,7 @@ BARRIER = "__syncthreads();"
 # file, what stands there, what the mutant has instead, and, if it stands there more than once, which one (from 0)
 MUTATIONS = [
     # barriers
-    *[("nms.cu", BARRIER, "", n) for n in range(6)],
+    *[("nms.cu", BARRIER, "", n) for n in range(5)],
     *[("roi_max_pool.cu", BARRIER, "", n) for n in range(2)],
     *[("roi_max_pool_backward.cu", BARRIER, "", n) for n in range(2)],
     # nms: comparisons
@@ -58,7 +58,7 @@ MUTATIONS = [
     ("nms.cu", "smaller<int64_t>(kWord, i - first)", "smaller<int64_t>(kWord - 1, i - first)"),
     ("nms.cu", "uint64_t(suppresses) << b", "uint64_t(suppresses) << (b & 31)"),
     ("nms.cu", "kept_bits[w] = 0;", ""),
-    ("nms.cu", "w <= place / kWord; w += kWarp", "w < place / kWord; w += kWarp"),
+    ("nms.cu", "w <= last_word; w += kWarp", "w < last_word; w += kWarp"),
     ("nms.cu", "bool suppressed = struck[i];", "bool suppressed = false;"),
     ("nms.cu", "open = i < end && !struck[i]", "open = i < end"),
     ("nms.cu", "open = i < end && !struck[i]", "open = !struck[i]"),

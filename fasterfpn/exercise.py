@@ -1,7 +1,6 @@
 """`fasterfpn exercise`: tasks to write yourself, graded by the laws that hold the shipped code."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: run by `fasterfpn exercise`, this is no module in which names are found.
 import csv
 import hashlib
 import io
@@ -37,7 +36,7 @@ class List:
             done = file.is_file() and passed.get(task.name) == _digest(file)
             following = following or (None if done else task)
             state = "✓" if done else "…" if file.is_file() else " "
-            print(f"{state} {task.name:<18} {task.about:<34} docs/{task.chapter}")
+            print(f"{state} {task.name:<18} {task.about:<35} docs/{task.chapter}")
         if following is None:
             print("\nAll done.")
         else:
@@ -141,7 +140,9 @@ def report(task: Task, file: Path, verdict: Verdict) -> str:
     if verdict.problem is not None:
         return f"{task.name}: {file}: {verdict.problem}"
     if not verdict.broken:
-        own, shipped = ("more than 5 s" if each is None else f"{1000 * each:.3g} ms" for each in verdict.seconds)
+        own, shipped = (
+            "an error, or more than 5 s," if each is None else f"{1000 * each:.3g} ms" for each in verdict.seconds
+        )
         time = f"A usual call takes {own}; the shipped function takes {shipped}."
         return f"{task.name}: all {len(verdict.laws)} laws hold. {time}"
     first, *others = (verdict.broken[law] for law in sorted(verdict.broken))
@@ -151,7 +152,8 @@ def report(task: Task, file: Path, verdict: Verdict) -> str:
         f"  {verdict.laws[first.law]}",
         "",
     ]
-    lines += [f"  {line}" for call, result in first.calls for line in (*call.splitlines(), result, "")]
+    for call, result in first.calls:
+        lines += [*(f"  {line}" for line in (*call.splitlines(), result)), ""]
     lines += [f"  The law says: {first.says}.", ""]
     if others:
         lines += ["Broken as well:", *(f"  {verdict.laws[each.law]}" for each in others), ""]

@@ -3,10 +3,12 @@
 import csv
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from fasterfpn import __main__ as entry
 from fasterfpn import exercise
 from fasterfpn.cli import run
 from fasterfpn.laws import process
@@ -43,6 +45,15 @@ def test_the_list_names_every_task_and_the_next(capsys):
     assert status == 0 and out == command(capsys, "list")[1]
     assert all(f" {name} " in out for name in TASKS)
     assert out.endswith("Next: fasterfpn exercise start iou\n")
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")
+def test_fasterfpn_exercise_is_the_command(capsys, monkeypatch):
+    listed = command(capsys)[1]
+    for arguments in ((), ("list",)):
+        monkeypatch.setattr(sys, "argv", ["fasterfpn", "exercise", *arguments])
+        entry.main()
+        assert capsys.readouterr().out == listed
 
 
 def test_start_writes_once(capsys):
@@ -95,6 +106,7 @@ SURVIVED = {
     "exit": ("import os\ndef smooth_l1(x, beta=1.0):\n    os._exit(0)\n", "it returns a result"),
     "a crash": ("import ctypes\ndef smooth_l1(x, beta=1.0):\n    ctypes.string_at(0)\n", "it returns a result"),
     "sys.exit": ("import sys\ndef smooth_l1(x, beta=1.0):\n    sys.exit()\n", "it returns a result"),
+    "an interrupt": ("def smooth_l1(x, beta=1.0):\n    raise KeyboardInterrupt\n", "it returns a result"),
     "memory": ("import torch\ndef smooth_l1(x, beta=1.0):\n    torch.zeros(1 << 40)\n", "it returns a result"),
     "nothing": ("def smooth_l1(x, beta=1.0):\n    pass\n", "a tensor of numbers, not None"),
     "in place": (ANSWER.replace("small =", "x += 0.5\n    small ="), "x is now"),

@@ -79,22 +79,22 @@ __global__ void make_masks(Visited<T> visited, int64_t words, uint64_t* masks) {
   masks[mask_index(i, word, words)] = mask;
 }
 
-// v1, v2: one warp settles the boxes begin, ..., end - 1, one after the other. kept_bits: a bit for each of the chunk.
+// v1, v2: one warp settles the boxes begin, ..., end - 1, one after the other. kept_bits: a bit for each of the chunk;
+// word w is lane w % 32's alone, to read and to write. So lanes only pass votes, and a vote orders no memory.
 __global__ void scan(int64_t begin, int64_t end, int64_t words, const uint64_t* masks, const bool* struck,
                      uint64_t* kept_bits, bool* kept) {
-  for (int64_t w = threadIdx.x; w < words; w += kWarp) kept_bits[w] = 0;  // the words that this lane will read
+  for (int64_t w = threadIdx.x; w < words; w += kWarp) kept_bits[w] = 0;
   for (int64_t i = begin; i < end; ++i) {
-    const int64_t place = i - begin;
+    const int64_t place = i - begin, last_word = place / kWord;
     bool suppressed = struck[i];
-    for (int64_t w = threadIdx.x; w <= place / kWord; w += kWarp) {
+    for (int64_t w = threadIdx.x; w <= last_word; w += kWarp) {
       suppressed |= (masks[mask_index(i, w, words)] & kept_bits[w]) != 0;
     }
     suppressed = __any_sync(kFullMask, suppressed);
-    if (threadIdx.x == 0) {
+    if (threadIdx.x == last_word % kWarp) {
       kept[i] = !suppressed;
-      kept_bits[place / kWord] |= uint64_t(!suppressed) << place % kWord;
+      kept_bits[last_word] |= uint64_t(!suppressed) << place % kWord;
     }
-    __syncthreads();  // the next box looks at this one's bit
   }
 }
 
@@ -130,10 +130,10 @@ __global__ void settle(int64_t begin, int64_t end, int64_t words, const uint64_t
 }
 
 // v2, v3: the kept boxes of the chunk begin, ..., end - 1 strike out later boxes. Only the chunk's last segment reaches
-// beyond it. Block x, y has 128 later boxes, one a thread, and the kept ones of 128 boxes of the chunk; blocks that
-// strike out the same box write the same byte.
+// beyond it. Block x, y has 128 later boxes, one a thread, and the kept ones of 128 boxes of the chunk. Several blocks
+// may strike out a box, and read whether it is: all write the same, and volatile accesses are relaxed atomic ones.
 template <typename T>
-__global__ void strike_later(Visited<T> visited, int64_t begin, int64_t end, const bool* kept, bool* struck) {
+__global__ void strike_later(Visited<T> visited, int64_t begin, int64_t end, const bool* kept, volatile bool* struck) {
   __shared__ Box<T> tile[kBlock];
   __shared__ int number;
   const int64_t i = end + int64_t(blockIdx.x) * kBlock + threadIdx.x;

@@ -56,10 +56,13 @@ def average_precision(
 
     Equal scores keep their order: image by image, then as listed. A class without a box that must be found has AP NaN
     and is left out of the mean; the mean of no classes is NaN.
-    Raises ValueError for lists of different lengths, an unknown method, or a threshold outside (0, 1].
+    Raises ValueError for lists of different lengths, a ground truth that is not finite, an unknown method, or a
+    threshold outside (0, 1].
     """
     if len(detections) != len(targets):
         raise ValueError(f"detections and targets differ in length: {len(detections)} and {len(targets)} images")
+    if not all(bool(target["boxes"].isfinite().all()) for target in targets):
+        raise ValueError("targets: boxes must be finite")
     if method not in ("area", "11-point"):
         raise ValueError(f"method must be 'area' or '11-point', not {method!r}")
     if not 0 < iou_threshold <= 1:

@@ -95,7 +95,7 @@ class Anchors:
         levels = []
         for grid, areas, stride in zip(grid_sizes, self.areas, self.strides, strict=True):
             cell = torch.cat([cell_anchors(area, self.ratios, **kind) for area in areas])  # (A, 4)
-            measured = image_size[0] // grid[0], image_size[1] // grid[1]
+            measured = image_size[0] // max(grid[0], 1), image_size[1] // max(grid[1], 1)
             levels.append(grid_anchors(cell, grid, measured if self.strides_measured else (stride, stride)))
         return levels
 

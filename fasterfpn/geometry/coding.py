@@ -30,7 +30,7 @@ def encode_boxes(
     """Deltas t* (..., 4) = (tx, ty, tw, th), without unit, that lead from `anchors` to `boxes` (eq. 4).
 
     boxes, anchors (..., 4), float; `weights` multiply the four deltas (1 in the paper; (10, 10, 5, 5) in torchvision's
-    box head). Both must have sides above 0: an empty anchor gives infinite or NaN deltas, an empty box -inf.
+    box head). Both must have sides above 0: others give infinite or NaN deltas.
     Raises ValueError for another shape or an integer type.
     """
     check_boxes(boxes, "boxes")

@@ -10,11 +10,13 @@ from importlib.abc import MetaPathFinder
 from operator import attrgetter
 from typing import Any
 
+from fasterfpn.laws.law import Stop
+
 LIBRARIES = ("torchvision", "pycocotools", "detectron2", "mmcv", "mmdet", "ultralytics", "cv2")
 
 
-class Taken(BaseException):
-    """The learner's file leaves the exercise to others. No `except Exception` of his hides it."""
+class Taken(Stop):
+    """The learner's file leaves the exercise to others."""
 
 
 class _NoLibraries(MetaPathFinder):
@@ -58,10 +60,9 @@ def _replace(owner: Any, name: str, function: Callable, file: str) -> None:
     guarded.taken = name
     setattr(owner, name.rpartition(".")[2], guarded)
     for module in list(sys.modules.values()):
-        if module is not None and not module.__name__.startswith("fasterfpn.laws"):
-            for key, value in list(vars(module).items()):
-                if value is function:
-                    setattr(module, key, guarded)
+        for key, value in list(vars(module).items()) if module is not None else ():
+            if value is function:
+                setattr(module, key, guarded)
 
 
 def refuse(solution: Callable) -> Callable:

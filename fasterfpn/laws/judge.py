@@ -32,7 +32,7 @@ import torch
 from hypothesis.errors import HypothesisException
 
 from fasterfpn.laws.guard import Taken, guard, refuse
-from fasterfpn.laws.law import Broken, Law, Recorder, exercise_settings, laws_of
+from fasterfpn.laws.law import Broken, Law, Recorder, Stop, exercise_settings, laws_of
 from fasterfpn.laws.tasks import TASKS, Task
 
 MEMORY = 2 << 30  # bytes more than this process has when the file is loaded
@@ -43,7 +43,7 @@ HELD, BROKEN, TAKEN = 70, 71, 72  # exit statuses of a law's child
 SHOWN_CALLS = 3  # of a counterexample, the last
 
 
-class TooLong(BaseException):
+class TooLong(Stop):
     """A call takes more than CALL_SECONDS."""
 
 
@@ -91,7 +91,11 @@ def _in_a_child(work: Callable[[], int]) -> int | None:
     """The exit status of a child that does the work, -N for signal N, or None for one that had to be stopped."""
     child = os.fork()
     if child == 0:
-        os._exit(work())
+        status = 1
+        try:
+            status = work()
+        finally:
+            os._exit(status)
     end = time.monotonic() + LAW_SECONDS
     while time.monotonic() < end:
         ended, status = os.waitpid(child, os.WNOHANG)
@@ -192,7 +196,7 @@ def _why(error: BaseException, file: Path) -> str:
 def _seconds(function: Callable, arguments: tuple) -> float | None:
     """The least of three calls; None where the first is stopped or raises."""
     best = None
-    with suppress(Exception, TooLong, SystemExit):
+    with suppress(Exception, Stop, SystemExit):
         for _ in range(3):
             start = time.perf_counter()
             with _at_most(CALL_SECONDS):

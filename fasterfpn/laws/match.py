@@ -51,8 +51,8 @@ def labelled_by_two_thresholds(match_boxes, candidates, box, thresholds):
 
 @law(
     "`matched` is the number of the box that the candidate overlaps most; of equals, the first; 0 where it meets none.",
-    candidates=boxes(some, 1, 3),
-    boxes=boxes(some, 1),
+    candidates=boxes(small, 1, 2),
+    boxes=boxes(small, 2),
     best=st.booleans(),
 )
 def matched_to_the_highest(match_boxes, candidates, boxes, best):

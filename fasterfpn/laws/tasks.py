@@ -62,7 +62,7 @@ TASKS = {
             "encode",
             "encode_boxes",
             "06_box_coding.md",
-            "a box as four deltas from an anchor",
+            "a box as four deltas",
             (f"{_GEOMETRY}.coding.encode_boxes",),
         ),
         Task("decode", "decode_boxes", "06_box_coding.md", "and back", (f"{_GEOMETRY}.coding.decode_boxes",)),

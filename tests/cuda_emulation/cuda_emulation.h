@@ -8,7 +8,7 @@
 // Refused, as on a GPU or more strictly: a barrier that only some threads of a block reach, or different ones; votes
 // and shuffles without all 32 lanes; blocks of broken warps; grids, blocks and shared memory beyond the limits. Shared
 // memory that is asked for at launch is filled with noise before each block. With -fsanitize=address the fibres are
-// announced, and an index out of bounds stops the program.
+// announced, and an index out of bounds stops the program. With -fsanitize=thread it finds races: see races.h.
 #pragma once
 
 #include <ucontext.h>
@@ -31,6 +31,8 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
+#include "races.h"
+
 // ------------------------------------------------------------------------------------------------- CUDA's vocabulary
 
 #define __global__
@@ -40,7 +42,6 @@
 #define __restrict__ __restrict
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
-#define __shared__ static  // one block runs at a time
 
 #define LAUNCH_KERNEL(kernel, blocks, threads, shared_bytes, stream, ...) \
   cuda_emulation::launch(blocks, threads, shared_bytes, [=] { (kernel)(__VA_ARGS__); })
@@ -70,12 +71,20 @@ struct Fiber {
   State state;
   int line;  // of the barrier or vote that it waits at
   dim3 thread;
-  void* fake_stack = nullptr;  // AddressSanitizer's
+  void* fake_stack = nullptr;              // AddressSanitizer's
+  void* watched = nullptr;                 // ThreadSanitizer's
+  unsigned block_barriers, warp_barriers;  // that it has come to
+};
+
+// Where threads arrive at a barrier and leave it; the next barrier is the other place, for some may still be leaving.
+struct Barrier {
+  char places[2];
 };
 
 // What the lanes of a warp brought to a vote, and what all of them brought to the last one.
 struct Warp {
   uint64_t brought[kLanes], seen[kLanes];
+  Barrier barrier;
 };
 
 struct Machine {
@@ -86,9 +95,12 @@ struct Machine {
   std::function<void()> kernel;
   std::vector<Fiber> fibers;  // kept from block to block, with their stacks
   std::vector<Warp> warps;
+  std::unique_ptr<Barrier> barrier;
+  char end_of_launch;  // where all threads arrive
   Fiber* running = nullptr;
   std::string failure;  // of a fibre: an exception cannot leave one
   ucontext_t scheduler;
+  void* watched_scheduler = nullptr;
   const void* scheduler_stack = nullptr;
   size_t scheduler_stack_bytes = 0;
 };
@@ -119,9 +131,13 @@ inline std::vector<unsigned> order(unsigned count) {
 // From a fibre to the scheduler, and, unless it has ended, back again later.
 inline void pause(State state, int line) {
   Fiber& self = *machine.running;
-  self.state = state, self.line = line;
+  {
+    [[maybe_unused]] const Unwatched unwatched;
+    self.state = state, self.line = line;
+  }
   const bool ended = state == State::kEnded;  // its fake stack can then go
   start_switch(ended ? nullptr : &self.fake_stack, machine.scheduler_stack, machine.scheduler_stack_bytes);
+  switch_to_fiber(machine.watched_scheduler);
   swapcontext(&self.context, &machine.scheduler);
   finish_switch(self.fake_stack, nullptr, nullptr);
 }
@@ -129,6 +145,7 @@ inline void pause(State state, int line) {
 inline void run_thread() {
   finish_switch(nullptr, &machine.scheduler_stack, &machine.scheduler_stack_bytes);
   machine.kernel();
+  arrive(&machine.end_of_launch);
   pause(State::kEnded, 0);
 }
 
@@ -137,6 +154,7 @@ inline void resume(Fiber& fiber) {
   threadIdx = fiber.thread;
   void* fake_stack = nullptr;
   start_switch(&fake_stack, fiber.stack.get(), kStackBytes);
+  switch_to_fiber(fiber.watched);
   swapcontext(&machine.scheduler, &fiber.context);
   finish_switch(fake_stack, nullptr, nullptr);
 }
@@ -162,9 +180,14 @@ inline bool release(unsigned first, unsigned count, State waiting) {
 inline void run_block(unsigned threads, size_t shared_bytes) {
   machine.shared.reset(new unsigned char[shared_bytes]);
   std::memset(machine.shared.get(), 0xcd, shared_bytes);
+  machine.warps = std::vector<Warp>(threads / kLanes);
+  machine.barrier.reset(new Barrier);
+  machine.watched_scheduler = this_fiber();
   for (unsigned n = 0; n < threads; ++n) {
     Fiber& fiber = machine.fibers[n];
     fiber.state = State::kReady, fiber.line = 0, fiber.fake_stack = nullptr;
+    fiber.block_barriers = fiber.warp_barriers = 0, fiber.watched = new_fiber();
+    if (kRaces || !fiber.stack) fiber.stack.reset(new char[kStackBytes]);  // a used one holds another fibre's accesses
     fiber.thread = dim3(n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y);
     getcontext(&fiber.context);
     fiber.context.uc_stack.ss_sp = fiber.stack.get();
@@ -184,7 +207,10 @@ inline void run_block(unsigned threads, size_t shared_bytes) {
       } while (release(warp * kLanes, kLanes, State::kAtVote));
     }
     const auto ended = [](const Fiber& fiber) { return fiber.state == State::kEnded; };
-    if (std::all_of(machine.fibers.begin(), machine.fibers.begin() + threads, ended)) return;
+    if (std::all_of(machine.fibers.begin(), machine.fibers.begin() + threads, ended)) {
+      for (unsigned n = 0; n < threads; ++n) end_fiber(machine.fibers[n].watched);
+      return;
+    }
     if (release(0, threads, State::kAtBarrier)) continue;
     std::string waiting;
     for (unsigned n = 0; n < threads; ++n) {
@@ -207,21 +233,19 @@ void launch(dim3 grid, dim3 block, size_t shared_bytes, const Kernel& kernel) {
     machine.error = cudaErrorInvalidConfiguration;
     return;
   }
+  [[maybe_unused]] const Unwatched unwatched;
   gridDim = grid, blockDim = block;
   if (threads % kLanes != 0) stop("the block's size is no multiple of 32");
   machine.random.seed(machine.seed);
   machine.kernel = kernel;
-  while (machine.fibers.size() < threads) {
-    machine.fibers.emplace_back();
-    machine.fibers.back().stack.reset(new char[kStackBytes]);
-  }
-  machine.warps.resize(threads / kLanes);
+  while (machine.fibers.size() < threads) machine.fibers.emplace_back();
   const uint64_t blocks = uint64_t(grid.x) * grid.y * grid.z;
   for (uint64_t n : order(static_cast<unsigned>(blocks))) {
     blockIdx = dim3(static_cast<unsigned>(n % grid.x), static_cast<unsigned>(n / grid.x % grid.y),
                     static_cast<unsigned>(n / grid.x / grid.y));
-    run_block(static_cast<unsigned>(threads), shared_bytes);
+    in_a_thread([&] { run_block(static_cast<unsigned>(threads), shared_bytes); });
   }
+  leave(&machine.end_of_launch);
 }
 
 // ------------------------------------------------------------------------------------------ barriers, votes, atomics
@@ -234,10 +258,13 @@ const uint64_t* exchange(unsigned mask, T value, int line) {
     machine.failure = "a vote without all lanes, line " + std::to_string(line);
     pause(State::kEnded, line);
   }
-  const unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+  const auto thread = static_cast<unsigned>(machine.running - machine.fibers.data());
   Warp& warp = machine.warps[thread / kLanes];
-  warp.brought[thread % kLanes] = 0;
-  std::memcpy(&warp.brought[thread % kLanes], &value, sizeof value);
+  {
+    [[maybe_unused]] const Unwatched unwatched;
+    warp.brought[thread % kLanes] = 0;
+    std::memcpy(&warp.brought[thread % kLanes], &value, sizeof value);
+  }
   pause(State::kAtVote, line);
   return warp.seen;
 }
@@ -261,10 +288,42 @@ T shuffle(unsigned mask, T value, unsigned lane, int line) {
 
 inline unsigned lane() { return threadIdx.x % kLanes; }
 
+// Where a thread that has come to `passed` barriers before arrives at this one, and leaves it.
+inline char* next_place(Barrier& barrier, unsigned& passed) {
+  [[maybe_unused]] const Unwatched unwatched;
+  return &barrier.places[passed++ % 2];
+}
+
+inline void sync_block(int line) {
+  char* const place = next_place(*machine.barrier, machine.running->block_barriers);
+  arrive(place);
+  pause(State::kAtBarrier, line);
+  leave(place);
+}
+
+inline void sync_warp(unsigned mask, int line) {
+  const auto warp = (machine.running - machine.fibers.data()) / kLanes;
+  char* const place = next_place(machine.warps[warp].barrier, machine.running->warp_barriers);
+  arrive(place);
+  exchange(mask, true, line);
+  leave(place);
+}
+
+// They order nothing but the accesses to one place.
+template <typename T, typename Function>
+T atomically(T* address, const Function& function) {
+  T before, after;
+  __atomic_load(address, &before, __ATOMIC_RELAXED);
+  do {
+    after = function(before);
+  } while (!__atomic_compare_exchange(address, &before, &after, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  return before;
+}
+
 }  // namespace cuda_emulation
 
-#define __syncthreads() cuda_emulation::pause(cuda_emulation::State::kAtBarrier, __LINE__)
-#define __syncwarp(...) cuda_emulation::ballot(0xffffffffu, true, __LINE__)
+#define __syncthreads() cuda_emulation::sync_block(__LINE__)
+#define __syncwarp(...) cuda_emulation::sync_warp(0xffffffffu, __LINE__)
 #define __ballot_sync(mask, predicate) cuda_emulation::ballot(mask, predicate, __LINE__)
 #define __any_sync(mask, predicate) cuda_emulation::any(mask, predicate, __LINE__)
 #define __all_sync(mask, predicate) (!cuda_emulation::any(mask, !(predicate), __LINE__))
@@ -278,30 +337,22 @@ inline unsigned lane() { return threadIdx.x % kLanes; }
 
 template <typename T>
 T atomicAdd(T* address, T value) {
-  const T before = *address;
-  *address = before + value;
-  return before;
+  return cuda_emulation::atomically(address, [=](T before) { return static_cast<T>(before + value); });
 }
 
 template <typename T>
 T atomicMin(T* address, T value) {
-  const T before = *address;
-  *address = std::min(before, value);
-  return before;
+  return cuda_emulation::atomically(address, [=](T before) { return std::min(before, value); });
 }
 
 template <typename T>
 T atomicMax(T* address, T value) {
-  const T before = *address;
-  *address = std::max(before, value);
-  return before;
+  return cuda_emulation::atomically(address, [=](T before) { return std::max(before, value); });
 }
 
 template <typename T>
 T atomicOr(T* address, T value) {
-  const T before = *address;
-  *address = before | value;
-  return before;
+  return cuda_emulation::atomically(address, [=](T before) { return before | value; });
 }
 
 inline cudaError_t cudaGetLastError() {

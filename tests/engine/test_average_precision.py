@@ -228,6 +228,7 @@ def test_classes_without_truth_are_left_out_of_the_mean():
     ("arguments", "name"),
     [
         (([], [{}]), "targets"),
+        (([{}], [{"boxes": torch.tensor([[0.0, 0, math.nan, 1]])}]), "finite"),
         (([], [], 0.0), "iou_threshold"),
         (([], [], 1.1), "iou_threshold"),
         (([], [], 0.5, "coco"), "method"),

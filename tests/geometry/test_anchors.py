@@ -107,3 +107,10 @@ def test_measured_strides_are_image_side_over_level_side():
     levels = Anchors(strides_measured=True).of_grids((105, 140), [(10, 20)] * 5)
     centres = (levels[0][:, :2] + levels[0][:, 2:]) / 2
     assert centres[3].tolist() == [7, 0] and centres[-1].tolist() == [19 * 7, 9 * 10]
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_an_image_without_pixels_has_no_anchors(measured):
+    levels = Anchors(strides_measured=measured).of_grids((0, 0), [(0, 0)] * 5)
+    assert [tuple(level.shape) for level in levels] == [(0, 4)] * 5
+    assert sum(map(len, pyramid_anchors((0, 0)))) == 0

@@ -23,6 +23,7 @@ CSRC = ROOT / "csrc"
 COMPILER = shutil.which("g++")
 FLAGS = ("-std=c++17", "-O1", "-Wall", "-Werror", "-ffp-contract=off", "-fPIC")
 SANITIZE = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer")
+RACES = ("-g", "-fsanitize=thread", "--param", "tsan-distinguish-volatile=1", "-pthread")  # see races.h
 VERSIONS = {kernel: len(backend.versions(kernel, "cuda")) for kernel in backend.KERNELS}
 SEEDS = (0, 1)  # threads in order, and shuffled
 TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
@@ -68,28 +69,37 @@ class ArgMax(ctypes.Structure):
 def compile_library(
     csrc: Path, sources: list[Path], flags: tuple[str, ...] = (), libraries: tuple[str, ...] = ()
 ) -> Path:
-    """One shared library of `sources`, unless there is one of the same files, flags and libraries."""
-    inputs = [*sources, *csrc.glob("*.h"), *csrc.glob("cuda/*.h"), *EMULATION.glob("*.h")]
-    texts = [(file.name, file.read_text()) for file in sorted(inputs)]
-    key = hashlib.sha256(repr((texts, flags, libraries)).encode()).hexdigest()[:16]
-    library = CACHE / f"{key}.so"
+    """One shared library of `sources`. What was compiled before of the same texts and flags is taken from CACHE."""
+    headers = [*csrc.glob("*.h"), *csrc.glob("cuda/*.h"), *EMULATION.glob("*.h")]
+    texts = [(file.name, file.read_text()) for file in sorted(headers)]
+    objects = [cached((texts, source.read_text(), flags), "o") for source in sources]
+    library = cached(([target.name for target in objects], flags, libraries), "so")
     if library.exists():
         return library
     with tempfile.TemporaryDirectory(dir=CACHE) as work:
         command = [COMPILER, *FLAGS, *flags, f"-I{EMULATION}", f"-I{csrc}"]
-        objects = [f"{work}/{source.name}.o" for source in sources]
+        missing = [(source, target) for source, target in zip(sources, objects, strict=True) if not target.exists()]
         running = [
             subprocess.Popen(
-                [*command, "-x", "c++", "-c", str(source), "-o", target], stderr=subprocess.PIPE, text=True
+                [*command, "-x", "c++", "-c", str(source), "-o", f"{work}/{target.name}"],
+                stderr=subprocess.PIPE,
+                text=True,
             )
-            for source, target in zip(sources, objects, strict=True)
+            for source, target in missing
         ]
         errors = [process.communicate()[1] for process in running]
         if any(process.returncode for process in running):
             raise RuntimeError("".join(errors))
+        for _, target in missing:  # whole or not at all, if several build at once
+            os.replace(f"{work}/{target.name}", target)
         subprocess.run([COMPILER, *flags, "-shared", *objects, "-o", f"{work}/all.so", *libraries], check=True)
-        os.replace(f"{work}/all.so", library)  # whole or not at all, if several build at once
+        os.replace(f"{work}/all.so", library)
     return library
+
+
+def cached(inputs: tuple, ending: str) -> Path:
+    """Where in CACHE the product of these inputs lies, or will."""
+    return CACHE / f"{hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]}.{ending}"
 
 
 def build(csrc: Path = CSRC, flags: tuple[str, ...] = ()) -> Path:

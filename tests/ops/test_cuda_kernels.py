@@ -127,20 +127,28 @@ def test_pooling_equals_reference(version, case, seed, large):
 def check_gradients(version, case, upstream, argmax, seed, exact):
     """Against sums in float64; small integers add up exactly in every type."""
     features, rois, levels, *_ = case
-    shapes = [feature.shape for feature in features]
+    given = upstream, rois, levels, argmax, [feature.shape for feature in features]
+    expected = sums_of_gradients(*given)
     for channels_last in (False, True):
-        arguments = upstream, rois, levels, argmax, shapes, channels_last, version
-        gradients = emulated_cuda.roi_max_pool_backward(*arguments, seed)
-        again = emulated_cuda.roi_max_pool_backward(*arguments, seed + 1)
-        for level, (gradient, second) in enumerate(zip(gradients, again, strict=True)):
+        gradients = emulated_cuda.roi_max_pool_backward(*given, channels_last, version, seed)
+        again = emulated_cuda.roi_max_pool_backward(*given, channels_last, version, seed + 1)
+        for gradient, second, sums in zip(gradients, again, expected, strict=True):
             assert torch.equal(gradient, second)  # whatever the order of threads and blocks
-            expected = torch.zeros(shapes[level], dtype=torch.float64).flatten(2)
-            for r in (levels == level).nonzero().flatten().tolist():
-                taken = (argmax[r] >= 0).flatten(1)
-                source = (upstream[r].double().flatten(1) * taken).nan_to_num()
-                if expected.shape[2]:
-                    expected[int(rois[r, 0])].scatter_add_(1, argmax[r].long().flatten(1).clamp(min=0), source)
-            assert torch.allclose(gradient.double().flatten(2), expected, rtol=0 if exact else 1e-5, atol=0)
+            assert torch.allclose(gradient.double(), sums, rtol=0 if exact else 1e-5, atol=0)
+
+
+def sums_of_gradients(upstream, rois, levels, argmax, shapes):
+    """The gradients of the levels, in float64."""
+    gradients = []
+    for level, shape in enumerate(shapes):
+        sums = torch.zeros(shape, dtype=torch.float64).flatten(2)
+        for r in (levels == level).nonzero().flatten().tolist():
+            taken = (argmax[r] >= 0).flatten(1)
+            source = (upstream[r].double().flatten(1) * taken).nan_to_num()
+            if sums.shape[2]:
+                sums[int(rois[r, 0])].scatter_add_(1, argmax[r].long().flatten(1).clamp(min=0), source)
+        gradients.append(sums.view(shape))
+    return gradients
 
 
 def pooling_case(channels, sizes, count, size, dtype=torch.float32, seed=0):

@@ -8,7 +8,7 @@ Stage.mount("nms", (place) => {
   const tools = html(place, "div", { class: "tools" });
   const scenes = [
     makeScene("four boxes of the text", FIGURE_DATA.chain, {
-      view: [-80, -12, 225, 152], bounds: [-80, 0, 225, 50], lift: 30, start: 0.7,
+      view: [-45, -12, 190, 152], bounds: [-45, 0, 190, 50], lift: 30, start: 0.7,
     }),
     makeScene("boxes around the crater", FIGURE_DATA.crater, {
       view: [340, 500, 620, 704], bounds: [340, 500, 620, 704], start: 0.3, photograph: true,
