@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from PIL import Image, ImageDraw
 
 from fasterfpn.data.synthetic.dataset import BUILT_IN_IMAGES, BUILT_IN_SIZES, SyntheticProfiles
@@ -38,23 +39,23 @@ def run(name: str) -> dict:
 
 
 def losses() -> Figure:
-    """A row for each bug: its four losses in colour over the healthy run's in grey, on the same axes."""
+    """A row for each bug: its four losses over training, in red over the healthy run's in grey, on logarithmic axes."""
     figure = Figure(figsize=(10, 13), layout="constrained")
-    axes = figure.subplots(len(TITLES), len(LOSSES), sharex="col")
+    axes = figure.subplots(len(TITLES), len(LOSSES), sharex="col", sharey="col")
     healthy = run("healthy")["losses"]
     for row, (name, title) in zip(axes, TITLES.items(), strict=True):
-        losses = run(name)["losses"]
-        for axis, key, heading in zip(row, LOSSES, NAMES, strict=True):
-            for curves, colour, width in ((healthy, "#999999", 2.5), (losses, "#c0392b", 1.5)):
-                images = np.linspace(0, 1, len(curves["step"]) + 1)[1:]
-                axis.plot(images, running_mean(np.array(curves[key]), 4), color=colour, linewidth=width)
-            axis.set_ylim(0, 2.5 * max(running_mean(np.array(healthy[key]), 4)))
+        for axis, key in zip(row, LOSSES, strict=True):
+            for curves, colour, width in ((healthy, "#999999", 3), (run(name)["losses"], "#c0392b", 1.3)):
+                every = len(curves[key]) // 50  # 50 points a curve
+                mean = running_mean(np.array(curves[key]), 2 * every)[every - 1 :: every]
+                axis.semilogy(np.linspace(0, 1, len(mean)), mean, color=colour, linewidth=width)
             axis.set_xticks([])
+            axis.yaxis.set_minor_formatter(NullFormatter())
             axis.tick_params(labelsize=8)
             axis.spines[["top", "right"]].set_visible(False)
-            if row is axes[0]:
-                axis.set_title(heading, fontsize=11)
         row[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=10)
+    for axis, heading in zip(axes[0], NAMES, strict=True):
+        axis.set_title(heading, fontsize=11)
     return figure
 
 
@@ -101,4 +102,4 @@ def pictures() -> Image.Image:
     return sheet
 
 
-FIGURES = {"13_losses.svg": losses, "13_results.svg": bars, "13_pictures.jpg": pictures}
+FIGURES = {"13_losses.png": losses, "13_results.svg": bars, "13_pictures.jpg": pictures}
