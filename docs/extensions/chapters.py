@@ -46,7 +46,11 @@ def _existing(match: re.Match, page: Path) -> str:
 
 def contents() -> str:
     """Return the tables of contents in the order of the course, of the pages that exist."""
-    groups = {**GROUPS, "Appendices": APPENDICES, "Answers": sorted(f"answers/{page.stem}" for page in links.DOCS.glob("answers/*.md"))}
+    groups = {
+        **GROUPS,
+        "Appendices": APPENDICES,
+        "Answers": sorted(f"answers/{page.stem}" for page in links.DOCS.glob("answers/*.md")),
+    }
     tables = []
     for caption, names in groups.items():
         there = [name for name in names if (links.DOCS / f"{name}.md").exists()]
