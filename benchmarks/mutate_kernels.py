@@ -222,4 +222,6 @@ def main(only: str = "", jobs: int = os.cpu_count() or 1) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    with tempfile.TemporaryDirectory() as compiled:  # a hundred mutants would fill the tests' cache
+        emulated_cuda.CACHE = Path(compiled)
+        tyro.cli(main)
