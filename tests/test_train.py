@@ -103,6 +103,7 @@ def test_evaluate_gives_the_figures_of_training_from_the_checkpoint_alone(traine
     assert {name: figures[name] for name in expected} == expected
 
 
+@pytest.mark.slow
 def test_the_test_part_is_detected_on_once_and_the_steps_that_minutes_made_are_recorded(monkeypatch, tmp_path):
     parts = []
 
@@ -168,6 +169,7 @@ def test_copies_that_a_run_was_started_with_do_not_stop_its_resume(tmp_path, mon
     assert read_checkpoint(tmp_path / "run" / "last.safetensors").config.data.allow_copies is False
 
 
+@pytest.mark.slow
 def test_an_earlier_run_starts_another(trained, tmp_path):
     folder, _ = trained
     arguments = ("--data", folder / "data", "--weights", folder / "run", "--out", tmp_path / "second", *TINY)

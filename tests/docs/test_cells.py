@@ -7,8 +7,18 @@ import cells
 import pytest
 import torch
 
+LONG = {"00_run_it", "11_box_head", "12_training", "16_custom_operator"}  # they build networks, or a library
+CHAPTERS = [
+    pytest.param(
+        chapter,
+        marks=pytest.mark.slow if chapter.stem in LONG or chapter.parent.name == "answers" else (),
+        id=str(chapter.relative_to(cells.DOCS)),
+    )
+    for chapter in cells.chapters()
+]
 
-@pytest.mark.parametrize("chapter", cells.chapters(), ids=lambda chapter: str(chapter.relative_to(cells.DOCS)))
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
 def test_cells_say_what_the_chapter_claims(chapter):
     with torch.random.fork_rng():
         found = cells.faults(chapter)

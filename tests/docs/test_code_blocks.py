@@ -47,6 +47,7 @@ def meaning(node):
     return ast.dump(node)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", PYTHON, ids=relative)
 def test_every_python_definition_is_found_by_its_name(file):
     for name, node in definitions(ast.parse(file.read_text()).body).items():
