@@ -186,8 +186,9 @@ def test_a_class_is_graded(capsys, tmp_path):
         (tmp_path / "class" / learner / "smooth_l1.py").write_text(text)
     (tmp_path / "more.py").write_text(
         "from fasterfpn.laws.law import law\n"
-        "@law('It is never negative.')\n"
+        "@law()\n"
         "def never_negative(smooth_l1):\n"
+        "    'It is never negative.'\n"
         "    import torch\n"
         "    assert (smooth_l1(torch.tensor([-3.0])) >= 0).all(), 'no loss is negative'\n"
         "LAWS = {'smooth_l1': [never_negative]}\n"

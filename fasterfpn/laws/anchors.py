@@ -24,37 +24,39 @@ def level(pyramid_anchors, height, width, area, ratios, stride):
 
 
 @law(
-    "A level has ceil(H / s) x ceil(W / s) cells, and every ratio in each.",
     height=side,
     width=side,
     stride=stride,
     ratios=ratios,
 )
 def counted_by_the_ceiling(pyramid_anchors, height, width, stride, ratios):
+    """A level has ceil(H / s) x ceil(W / s) cells, and every ratio in each."""
     found = len(level(pyramid_anchors, height, width, 256.0, ratios, stride))
     wanted = math.ceil(height / stride) * math.ceil(width / stride) * len(ratios)
     expect_that(found == wanted, f"{wanted} anchors, not {found}")
 
 
-@law("Width times height is the area, for every ratio.", ratio=ratio, edge=edge)
+@law(ratio=ratio, edge=edge)
 def of_the_area(pyramid_anchors, ratio, edge):
+    """Width times height is the area, for every ratio."""
     x1, y1, x2, y2 = level(pyramid_anchors, 4, 4, float(edge * edge), [ratio], 4)[0].tolist()
     expect((x2 - x1) * (y2 - y1), float(edge * edge), "the first anchor's area")
 
 
-@law("The ratio is height over width: 2 stands upright, 0.5 lies flat.", ratio=ratio, edge=edge)
+@law(ratio=ratio, edge=edge)
 def height_over_width(pyramid_anchors, ratio, edge):
+    """The ratio is height over width: 2 stands upright, 0.5 lies flat."""
     x1, y1, x2, y2 = level(pyramid_anchors, 4, 4, float(edge * edge), [ratio], 4)[0].tolist()
     expect((y2 - y1) / (x2 - x1), ratio, "the first anchor's height over its width")
 
 
 @law(
-    "Cell (y, x) is centred at pixel (x s, y s): the first at the image's corner, not half a stride further.",
     height=side,
     width=side,
     stride=stride,
 )
 def centred_at_multiples_of_the_stride(pyramid_anchors, height, width, stride):
+    """Cell (y, x) is centred at pixel (x s, y s): the first at the image's corner, not half a stride further."""
     anchors = level(pyramid_anchors, height, width, 256.0, [1.0], stride)
     centres = (anchors[:, :2] + anchors[:, 2:]) / 2
     expect(centres.amin(0), [0.0, 0.0], "the least x and y of all centres")
@@ -63,7 +65,6 @@ def centred_at_multiples_of_the_stride(pyramid_anchors, height, width, stride):
 
 
 @law(
-    "The order is y, x, ratio: all ratios of a cell, then the cell to its right, at the end of a row the next row.",
     height=side,
     width=side,
     stride=stride,
@@ -71,6 +72,7 @@ def centred_at_multiples_of_the_stride(pyramid_anchors, height, width, stride):
     edge=edge,
 )
 def in_the_order_y_x_ratio(pyramid_anchors, height, width, stride, ratios, edge):
+    """The order is y, x, ratio: all ratios of a cell, then the cell to its right, at the end of a row the next row."""
     anchors = level(pyramid_anchors, height, width, float(edge * edge), ratios, stride)
     expect(anchors, by_definition(height, width, edge * edge, ratios, stride))
 
@@ -87,12 +89,12 @@ def by_definition(height, width, area, ratios, stride):
 
 
 @law(
-    "Level l has the l-th area and the l-th stride.",
     height=side,
     width=side,
     levels=st.lists(st.tuples(edge, stride), min_size=1, max_size=3),
 )
 def an_area_and_a_stride_for_each_level(pyramid_anchors, height, width, levels):
+    """Level l has the l-th area and the l-th stride."""
     areas, strides = [float(edge * edge) for edge, _ in levels], [stride for _, stride in levels]
     found = list(pyramid_anchors((height, width), areas, [1.0], strides))
     expect_that(len(found) == len(levels), f"{len(levels)} tensors, one a level, not {len(found)}")

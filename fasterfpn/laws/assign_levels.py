@@ -30,46 +30,49 @@ def at_origin(sizes):
 
 
 @law(
-    "A square of 224 goes to level 4, of 112 to 3, of 448 to 5: the bound belongs to the upper level.",
     size=st.sampled_from([112, 224, 448]),
     less=st.integers(0, 2),
 )
 def the_bounds_belong_to_the_upper_level(assign_levels, size, less):
+    """A square of 224 goes to level 4, of 112 to 3, of 448 to 5: the bound belongs to the upper level."""
     expect(assign_levels(at_origin([(size - less, size - less)])), [exact_level(size - less, size - less)])
 
 
-@law("What counts is the area: a long thin box goes where the square of its area goes.", w=side, h=side)
+@law(w=side, h=side)
 def by_area_alone(assign_levels, w, h):
+    """What counts is the area: a long thin box goes where the square of its area goes."""
     expect(assign_levels(at_origin([(w, h), (h, w)])), [exact_level(w, h)] * 2)
 
 
 @law(
-    "No box leaves the range k_min..k_max: tiny ones go to k_min, huge ones to k_max.",
     size=st.sampled_from([1, 5, 60, 900, 4000]),
     k_min=st.integers(2, 3),
     k_max=st.integers(4, 5),
 )
 def clamped_to_the_range(assign_levels, size, k_min, k_max):
+    """No box leaves the range k_min..k_max: tiny ones go to k_min, huge ones to k_max."""
     expect(assign_levels(at_origin([(size, size)]), k_min, k_max), [exact_level(size, size, k_min, k_max)])
 
 
-@law("A box without area (x2 <= x1 or y2 <= y1) goes to k_min.", box=empty_box(400, 400))
+@law(box=empty_box(400, 400))
 def empty_boxes_go_to_the_lowest(assign_levels, box):
+    """A box without area (x2 <= x1 or y2 <= y1) goes to k_min."""
     expect(assign_levels(tensor([box])), [2])
 
 
-@law("Where the box lies does not count.", sizes=sizes, right=st.integers(-500, 500), down=st.integers(-500, 500))
+@law(sizes=sizes, right=st.integers(-500, 500), down=st.integers(-500, 500))
 def position_does_not_count(assign_levels, sizes, right, down):
+    """Where the box lies does not count."""
     moved = at_origin(sizes) + torch.tensor([right, down, right, down])
     expect(assign_levels(moved), [exact_level(w, h) for w, h in sizes])
 
 
 @law(
-    "The level is floor(4 + log2(sqrt(w h) / canonical_size)), within k_min..k_max, for each of N boxes, N = 0 too.",
     sizes=st.lists(st.tuples(side, side), max_size=3),
     canonical_size=st.sampled_from([56, 112, 224, 448]),
 )
 def equation_2(assign_levels, sizes, canonical_size):
+    """The level is floor(4 + log2(sqrt(w h) / canonical_size)), within k_min..k_max, for each of N boxes, N = 0 too."""
     found = assign_levels(at_origin(sizes), canonical_size=canonical_size)
     expect(found, [exact_level(w, h, canonical_size=canonical_size) for w, h in sizes])
 

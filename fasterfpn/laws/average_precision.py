@@ -114,16 +114,17 @@ def ranked(ranking, missed=0):
     ]
 
 
-@law("A detector that finds every object and nothing else has AP 1.", count=st.integers(1, 3), method=method)
+@law(count=st.integers(1, 3), method=method)
 def perfect_is_one(average_precision, count, method):
+    """A detector that finds every object and nothing else has AP 1."""
     check(average_precision, ranked([True] * count), 0.5, method)
 
 
 @law(
-    "The detections of all images are ranked together, best score first; each meets the objects of its own image.",
     images=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 2)), min_size=1, max_size=3),
 )
 def ranked_over_all_images(average_precision, images):
+    """The detections of all images are ranked together, best score first; each meets the objects of its own image."""
     scene = []
     for number, (right, wrong) in enumerate([(1, 0), *images[1:]]):
         found = [(far(9 - i), 1, 0.1 + i / 10) for i in range(wrong)] + [
@@ -134,45 +135,45 @@ def ranked_over_all_images(average_precision, images):
 
 
 @law(
-    "Precision counts as the best there or at any higher recall: the envelope.",
     ranking=rankings,
     missed=st.integers(0, 1),
     method=method,
 )
 def under_the_envelope(average_precision, ranking, missed, method):
+    """Precision counts as the best there or at any higher recall: the envelope."""
     check(average_precision, ranked(ranking, 0 if sum(ranking) == 3 else missed), 0.5, method)
 
 
-@law(
-    "A second detection of the same object is wrong.", copies=st.integers(2, 4), missed=st.integers(0, 1), method=method
-)
+@law(copies=st.integers(2, 4), missed=st.integers(0, 1), method=method)
 def twice_found_is_once_right(average_precision, copies, missed, method):
+    """A second detection of the same object is wrong."""
     truths = [(far(0), 1), (far(1), 1)] + [(far(5), 1)] * missed
     found = [(far(0), 1, 0.9 - i / 10) for i in range(copies)] + [(far(1), 1, 0.1)]
     check(average_precision, [(found, truths)], 0.5, method)
 
 
-@law("An object that is never found costs recall.", found=st.integers(0, 2), missed=st.integers(1, 3), method=method)
+@law(found=st.integers(0, 2), missed=st.integers(1, 3), method=method)
 def missed_objects_count(average_precision, found, missed, method):
+    """An object that is never found costs recall."""
     check(average_precision, ranked([True] * found, min(missed, 3 - found)), 0.5, method)
 
 
 @law(
-    "A detection is right from an IoU equal to the threshold on.",
     wide=st.sampled_from([1, 2, 3, 4]),
     threshold=threshold,
 )
 def equal_to_the_threshold_is_enough(average_precision, wide, threshold):
+    """A detection is right from an IoU equal to the threshold on."""
     scene = [([((0, 0, wide, 4), 1, 0.8)], [((0, 0, 4, 4), 1)])]  # IoU wide / 4
     check(average_precision, scene, threshold)
 
 
 @law(
-    "Classes are judged apart; one without ground truth is NaN and left out of the mean.",
     labels=st.lists(st.integers(1, 3), min_size=1, max_size=3),
     truths=st.lists(st.integers(1, 2), min_size=1, max_size=2),
 )
 def each_class_for_itself(average_precision, labels, truths):
+    """Classes are judged apart; one without ground truth is NaN and left out of the mean."""
     scene = [
         (
             [(far(i), label, 0.9 - i / 10) for i, label in enumerate(labels)],
@@ -188,21 +189,21 @@ def each_class_for_itself(average_precision, labels, truths):
 
 
 @law(
-    "A detection claims the object it overlaps most; if that is taken, it is wrong, though another one is free.",
     found=st.lists(st.integers(0, 6), min_size=1, max_size=3),
 )
 def one_claim_each(average_precision, found):
+    """A detection claims the object it overlaps most; if that is taken, it is wrong, though another one is free."""
     truths = [((0, 0, 8, 8), 1), ((3, 0, 11, 8), 1)]
     check(average_precision, [([((x, 0, x + 8, 8), 1, 0.9 - i / 10) for i, x in enumerate(found)], truths)])
 
 
 @law(
-    "All of it together. Of equal scores, the earlier image and the earlier detection come first.",
     scene=scenes,
     threshold=threshold,
     method=method,
 )
 def follows_from_the_definition(average_precision, scene, threshold, method):
+    """All of it together. Of equal scores, the earlier image and the earlier detection come first."""
     check(average_precision, scene, threshold, method)
 
 

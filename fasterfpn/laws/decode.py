@@ -25,15 +25,15 @@ def decoded(deltas, anchor):
     return [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
 
 
-@law("Deltas of 0 give the anchor.", anchor=anchor_box)
+@law(anchor=anchor_box)
 def zero_is_the_anchor(decode_boxes, anchor):
+    """Deltas of 0 give the anchor."""
     expect(decode_boxes(torch.zeros(1, 4), tensor([anchor])), [anchor])
 
 
-@law(
-    "dx = 1 moves the box by one width of its anchor, dy = 1 by one height.", anchor=anchor_box, dx=quarter, dy=quarter
-)
+@law(anchor=anchor_box, dx=quarter, dy=quarter)
 def moves_in_sides_of_the_anchor(decode_boxes, anchor, dx, dy):
+    """dx = 1 moves the box by one width of its anchor, dy = 1 by one height."""
     x1, y1, x2, y2 = anchor
     right, down = dx * (x2 - x1), dy * (y2 - y1)
     expect(
@@ -43,36 +43,37 @@ def moves_in_sides_of_the_anchor(decode_boxes, anchor, dx, dy):
 
 
 @law(
-    "dw and dh scale the sides by exp(dw) and exp(dh); the centre stays where it is.",
     anchor=anchor_box,
     dw=quarter,
     dh=quarter,
 )
 def grows_about_the_centre(decode_boxes, anchor, dw, dh):
+    """dw and dh scale the sides by exp(dw) and exp(dh); the centre stays where it is."""
     expect(decode_boxes(torch.tensor([[0.0, 0.0, dw, dh]]), tensor([anchor])), [decoded((0, 0, dw, dh), anchor)])
 
 
 @law(
-    "No side becomes longer than 1000 / 16 = 62.5 times the anchor's: dw and dh are cut at log(62.5), above only.",
     anchor=anchor_box,
     dw=st.integers(-8, 200),
     dh=st.integers(-8, 200),
 )
 def clamped_above(decode_boxes, anchor, dw, dh):
+    """No side becomes longer than 1000 / 16 = 62.5 times the anchor's: dw and dh are cut at log(62.5), above only."""
     wanted = [decoded((0, 0, min(dw, 5), min(dh, 5)), anchor)]
     expect(decode_boxes(torch.tensor([[0.0, 0.0, float(dw), float(dh)]]), tensor([anchor])), wanted)
 
 
-@law("Decoding what eq. 4 encoded gives the box back.", box=anchor_box, anchor=anchor_box)
+@law(box=anchor_box, anchor=anchor_box)
 def inverts_encoding(decode_boxes, box, anchor):
+    """Decoding what eq. 4 encoded gives the box back."""
     expect(decode_boxes(torch.tensor([encoded(box, anchor)]), tensor([anchor])), [box], tolerance=1e-3)
 
 
 @law(
-    "The boxes are those of eq. 1, row by row, (N, 4) for N pairs, N = 0 too.",
     pairs=st.lists(st.tuples(usual, anchor_box), max_size=3),
 )
 def equation_1(decode_boxes, pairs):
+    """The boxes are those of eq. 1, row by row, (N, 4) for N pairs, N = 0 too."""
     deltas, anchors = (tensor([pair[side] for pair in pairs]) for side in (0, 1))
     expect(decode_boxes(deltas, anchors), tensor([decoded(*pair) for pair in pairs]))
 

@@ -43,6 +43,7 @@ def stages(height, width, seed=0):
 
 
 def layers(laterals, outputs):
+    """Layers that multiply by these numbers."""
     return [Times(factor) for factor in laterals], [Times(factor) for factor in outputs]
 
 
@@ -64,31 +65,32 @@ def levels(feature_pyramid, features, laterals=(1, 1, 1, 1), outputs=(1, 1, 1, 1
 
 
 @law(
-    "Five levels come back, P2..P6; the last has half the cells of P5 a side, rounded up; odd sizes work.",
     height=side,
     width=side,
 )
 def five_levels_of_any_size(feature_pyramid, height, width):
+    """Five levels come back, P2..P6; the last has half the cells of P5 a side, rounded up; odd sizes work."""
     found = levels(feature_pyramid, stages(height, width))
     for name, level, stride in zip(("P2", "P3", "P4", "P5", "P6"), found, (4, 8, 16, 32, 64)):
         shape = (1, 1, -(-height // stride), -(-width // stride))
         expect(list(level.shape), list(shape), f"the shape of {name}")
 
 
-@law("P5 is C5 through its lateral and its output layer.", height=side, width=side, seed=seeds, factors=factors)
+@law(height=side, width=side, seed=seeds, factors=factors)
 def the_top_has_nothing_above(feature_pyramid, height, width, seed, factors):
+    """P5 is C5 through its lateral and its output layer."""
     features = stages(height, width, seed)
     expect(levels(feature_pyramid, features, factors)[3], features[3] * factors[3], "P5")
 
 
 @law(
-    "P6 is every second cell of P5, not the maximum of four, and not made from C5.",
     height=st.integers(33, 200),
     width=st.integers(33, 200),
     seed=seeds,
     factors=factors,
 )
 def p6_is_every_second_cell_of_p5(feature_pyramid, height, width, seed, factors):
+    """P6 is every second cell of P5, not the maximum of four, and not made from C5."""
     features = stages(height, width, seed)
     expect(
         levels(feature_pyramid, features, (1, 1, 1, 2), factors)[4],
@@ -98,12 +100,12 @@ def p6_is_every_second_cell_of_p5(feature_pyramid, height, width, seed, factors)
 
 
 @law(
-    "C5 reaches every level, each cell copied to those that it covers (nearest, not interpolated).",
     height=st.integers(33, 100),
     width=st.integers(33, 100),
     seed=seeds,
 )
 def the_top_reaches_the_bottom(feature_pyramid, height, width, seed):
+    """C5 reaches every level, each cell copied to those that it covers (nearest, not interpolated)."""
     features = stages(height, width, seed)
     features[:3] = [torch.zeros_like(feature) for feature in features[:3]]
     found, due = levels(feature_pyramid, features), by_definition(features, (1,) * 4, (1,) * 4)
@@ -111,16 +113,18 @@ def the_top_reaches_the_bottom(feature_pyramid, height, width, seed):
         expect(level, wanted, name)
 
 
-@law("What is handed down is the sum before its output layer.", height=side, width=side, outputs=factors)
+@law(height=side, width=side, outputs=factors)
 def summed_before_the_output_layer(feature_pyramid, height, width, outputs):
+    """What is handed down is the sum before its output layer."""
     features = [torch.ones_like(feature) for feature in stages(height, width)]
     due = by_definition(features, (1,) * 4, outputs)
     for name, level, wanted in zip(("P2", "P3", "P4", "P5"), levels(feature_pyramid, features, outputs=outputs), due):
         expect(level, wanted, name)
 
 
-@law("All of it together.", height=side, width=side, seed=seeds, laterals=factors, outputs=factors)
+@law(height=side, width=side, seed=seeds, laterals=factors, outputs=factors)
 def follows_from_the_definition(feature_pyramid, height, width, seed, laterals, outputs):
+    """All of it together."""
     features = stages(height, width, seed)
     due = by_definition(features, laterals, outputs)
     for name, level, wanted in zip(

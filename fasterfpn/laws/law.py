@@ -44,6 +44,7 @@ class Law:
 
     @property
     def name(self) -> str:
+        """The name of its function."""
         return self.holds.__name__
 
     def check(
@@ -74,9 +75,14 @@ class Law:
             raise Broken("the same arguments give the same result, whenever they come") from error
 
 
-def law(says: str, **inputs: SearchStrategy) -> Callable[[Callable[..., None]], Law]:
-    """Makes a law of a function `(implementation, **inputs)`. Without inputs it is tried once."""
-    return lambda holds: Law(says, inputs, holds)
+def law(**inputs: SearchStrategy) -> Callable[[Callable[..., None]], Law]:
+    """Make a law of a function `(implementation, **inputs)`, whose docstring says it in one sentence.
+
+    Without inputs it is tried once.
+    """
+    return lambda holds: Law(
+        " ".join((inspect.getdoc(holds) or holds.__name__.replace("_", " ")).split()), inputs, holds
+    )
 
 
 def laws_of(module: ModuleType) -> list[Law]:

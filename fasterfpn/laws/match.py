@@ -39,63 +39,64 @@ def matches(match_boxes, candidates, boxes, low, high, best_for_each):
 
 
 @law(
-    "A candidate is an object (1) from IoU `high` on, background (0) below `low`, and else ignored (-1).",
     candidates=boxes(small, 1, 3),
     box=small,
     thresholds=thresholds,
 )
 def labelled_by_two_thresholds(match_boxes, candidates, box, thresholds):
+    """A candidate is an object (1) from IoU `high` on, background (0) below `low`, and else ignored (-1)."""
     labels, _ = matches(match_boxes, candidates, [box], *thresholds, False)
     expect(labels, by_definition(candidates, [box], *thresholds, False)[0], "labels")
 
 
 @law(
-    "`matched` is the number of the box that the candidate overlaps most; of equals, the first; 0 where it meets none.",
     candidates=boxes(small, 1, 2),
     boxes=boxes(small, 2),
     best=st.booleans(),
 )
 def matched_to_the_highest(match_boxes, candidates, boxes, best):
+    """`matched` is the number of the box that a candidate overlaps most; of equals the first; 0 where it meets none."""
     _, matched = matches(match_boxes, candidates, boxes, 0.25, 0.75, best)
     expect(matched, by_definition(candidates, boxes, 0.25, 0.75, best)[1], "matched")
 
 
 @law(
-    "With best_for_each, every box has an object: its best candidate, the first of equals, however poor.",
     candidates=boxes(small, 1),
     box=small,
 )
 def the_best_candidate_is_an_object(match_boxes, candidates, box):
+    """With best_for_each, every box has an object: its best candidate, the first of equals, however poor."""
     labels, _ = matches(match_boxes, candidates, [box], 0.25, 1.0, True)
     expect(labels, by_definition(candidates, [box], 0.25, 1.0, True)[0], "labels")
 
 
 @law(
-    "A candidate that meets no box is never an object, with best_for_each either; an empty box matches nothing.",
     candidates=boxes(small, 1),
     empty=empty_box(5, 6),
 )
 def nothing_met_nothing_matched(match_boxes, candidates, empty):
+    """A candidate that meets no box is never an object, with best_for_each either; an empty box matches nothing."""
     far = (50, 50, 60, 60)
     labels, _ = matches(match_boxes, candidates, [far, empty], 0.25, 0.75, True)
     expect(labels, [0] * len(candidates), "labels")
 
 
-@law("Without boxes all labels and all matches are 0.", candidates=boxes(small), best=st.booleans())
+@law(candidates=boxes(small), best=st.booleans())
 def without_boxes_all_is_background(match_boxes, candidates, best):
+    """Without boxes all labels and all matches are 0."""
     labels, matched = matches(match_boxes, candidates, [], 0.25, 0.75, best)
     expect(labels, [0] * len(candidates), "labels")
     expect(matched, [0] * len(candidates), "matched")
 
 
 @law(
-    "All of it together, for any candidates and boxes.",
     candidates=boxes(some, 0, 12),
     boxes=boxes(some),
     thresholds=thresholds,
     best=st.booleans(),
 )
 def follows_from_the_definition(match_boxes, candidates, boxes, thresholds, best):
+    """All of it together, for any candidates and boxes."""
     labels, matched = matches(match_boxes, candidates, boxes, *thresholds, best)
     due = by_definition(candidates, boxes, *thresholds, best)
     expect(labels, due[0], "labels")

@@ -34,35 +34,37 @@ def keep(nms, boxes, scores, threshold):
     return indices
 
 
-@law("The kept boxes come by descending score.", scores=st.lists(st.integers(0, 99), unique=True, max_size=6))
+@law(scores=st.lists(st.integers(0, 99), unique=True, max_size=6))
 def by_descending_score(nms, scores):
+    """The kept boxes come by descending score."""
     apart = [(10 * i, 0, 10 * i + 5, 5) for i in range(len(scores))]
     order = sorted(range(len(scores)), key=lambda i: -scores[i])
     expect(keep(nms, apart, [score / 100 for score in scores], 0.5), order)
 
 
 @law(
-    "A box is suppressed where the IoU is more than the threshold; an IoU equal to it is no reason.",
     wide=st.sampled_from([1, 2, 3, 4]),
     threshold=st.sampled_from([0.25, 0.5, 0.75, 1.0]),
 )
 def strictly_more_than_the_threshold(nms, wide, threshold):
+    """A box is suppressed where the IoU is more than the threshold; an IoU equal to it is no reason."""
     boxes = [(0, 0, 4, 4), (0, 0, wide, 4)]  # IoU wide / 4
     expect(keep(nms, boxes, [0.8, 0.6], threshold), [0] if wide / 4 > threshold else [0, 1])
 
 
 @law(
-    "Of boxes with equal scores the lower index comes first, and wins.",
     same=st.integers(1, 4),
     threshold=st.sampled_from([0.5, 1.0]),
 )
 def ties_go_to_the_lower_index(nms, same, threshold):
+    """Of boxes with equal scores the lower index comes first, and wins."""
     boxes = [(0, 0, 4, 4)] * same + [(20, 0, 24, 4)]
     expect(keep(nms, boxes, [0.6] * len(boxes), threshold), by_definition(boxes, [0.6] * len(boxes), threshold))
 
 
-@law("No two kept boxes overlap by more than the threshold.", scored=scored, threshold=threshold)
+@law(scored=scored, threshold=threshold)
 def kept_boxes_are_apart(nms, scored, threshold):
+    """No two kept boxes overlap by more than the threshold."""
     boxes, scores = [box for box, _ in scored], [score for _, score in scored]
     kept = keep(nms, boxes, scores, threshold)
     for place, i in enumerate(kept):
@@ -74,21 +76,21 @@ def kept_boxes_are_apart(nms, scored, threshold):
 
 
 @law(
-    "Only a kept box suppresses: in a chain where each box overlaps the next alone, every second one is kept.",
     count=st.integers(1, 6),
     step=st.sampled_from([2, 3]),
 )
 def only_kept_boxes_suppress(nms, count, step):
+    """Only a kept box suppresses: in a chain where each box overlaps the next alone, every second one is kept."""
     chain = [(step * i, 0, step * i + 4, 4) for i in range(count)]  # IoU with the next 1/3 or 1/7, with others 0
     expect(keep(nms, chain, [0.9 - i / 10 for i in range(count)], 0.125), list(range(0, count, 2)))
 
 
 @law(
-    "A suppressed box overlaps a kept one of higher score (of equals: lower index) by more than the threshold.",
     scored=scored,
     threshold=threshold,
 )
 def suppressed_boxes_have_a_keeper(nms, scored, threshold):
+    """A suppressed box overlaps a kept one of higher score (of equals: lower index) by more than the threshold."""
     boxes, scores = [box for box, _ in scored], [score for _, score in scored]
     kept = keep(nms, boxes, scores, threshold)
     for i in sorted(set(range(len(boxes))) - set(kept)):
@@ -97,25 +99,27 @@ def suppressed_boxes_have_a_keeper(nms, scored, threshold):
         expect_that(found, f"box {i} is kept, for it overlaps no better kept box by more than {plain(threshold)}")
 
 
-@law("A box without area is kept and suppresses nothing.", empty=empty_box(5, 5), box=box, threshold=threshold)
+@law(empty=empty_box(5, 5), box=box, threshold=threshold)
 def empty_boxes_are_kept(nms, empty, box, threshold):
+    """A box without area is kept and suppresses nothing."""
     expect(keep(nms, [empty, box, empty], [0.8, 0.6, 0.4], threshold), [0, 1, 2])
 
 
 @law(
-    "Width is x2 - x1, without + 1: boxes of a fraction of a pixel are judged like large ones.",
     scored=scored,
     threshold=threshold,
     scale=st.sampled_from([0.125, 64.0]),
 )
 def the_unit_does_not_matter(nms, scored, threshold, scale):
+    """Width is x2 - x1, without + 1: boxes of a fraction of a pixel are judged like large ones."""
     boxes, scores = [box for box, _ in scored], [score for _, score in scored]
     scaled = [tuple(c * scale for c in box) for box in boxes]
     expect(keep(nms, scaled, scores, threshold), by_definition(boxes, scores, threshold))
 
 
-@law("All of it together: greedy, from the best score down.", scored=scored, threshold=threshold)
+@law(scored=scored, threshold=threshold)
 def follows_from_the_definition(nms, scored, threshold):
+    """All of it together: greedy, from the best score down."""
     boxes, scores = [box for box, _ in scored], [score for _, score in scored]
     expect(keep(nms, boxes, scores, threshold), by_definition(boxes, scores, threshold))
 

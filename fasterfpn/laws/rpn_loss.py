@@ -41,39 +41,43 @@ def both_losses(rpn_losses, *given):
     return several(rpn_losses(*given), 2, "rpn_cls_loss and rpn_loc_loss, a number each")
 
 
-@law("With all logits 0 the classification loss is log 2, for any labels and any number of samples.", samples=samples)
+@law(samples=samples)
 def log_2_for_a_network_that_knows_nothing(rpn_losses, samples):
+    """With all logits 0 the classification loss is log 2, for any labels and any number of samples."""
     _, *rest = arguments(samples)
     cls, _ = both_losses(rpn_losses, torch.zeros(len(samples)), *rest)
     expect(cls, math.log(2), "rpn_cls_loss")
 
 
-@law("The classification loss is eq. 5, summed over all samples and divided by their number S.", samples=samples)
+@law(samples=samples)
 def classification_is_the_mean_over_all_samples(rpn_losses, samples):
+    """The classification loss is eq. 5, summed over all samples and divided by their number S."""
     cls, _ = both_losses(rpn_losses, *arguments(samples))
     expect(cls, by_definition(samples)[0], "rpn_cls_loss")
 
 
 @law(
-    "The localisation loss sums over all four deltas of the positives, but is divided by all S samples.",
     samples=samples,
     beta=beta,
 )
 def localisation_is_divided_by_all_samples(rpn_losses, samples, beta):
+    """The localisation loss sums over all four deltas of the positives, but is divided by all S samples."""
     _, loc = both_losses(rpn_losses, *arguments(samples), beta)
     expect(loc, by_definition(samples, beta)[1], "rpn_loc_loss")
 
 
-@law("A logit of 1000 gives a loss, not infinity or NaN.", wrong=st.booleans(), sign=st.sampled_from([1, -1]))
+@law(wrong=st.booleans(), sign=st.sampled_from([1, -1]))
 def huge_logits_stay_finite(rpn_losses, wrong, sign):
+    """A logit of 1000 gives a loss, not infinity or NaN."""
     positive = (sign > 0) != wrong
     row = (1000.0 * sign, positive, (0.0,) * 4, (0.0,) * 4)
     cls, _ = both_losses(rpn_losses, *arguments([row]))
     expect(cls, 1000.0 if wrong else 0.0, "rpn_cls_loss")
 
 
-@law("Without positives the localisation loss is 0, without samples both are.", samples=st.lists(logit, max_size=3))
+@law(samples=st.lists(logit, max_size=3))
 def nothing_costs_nothing(rpn_losses, samples):
+    """Without positives the localisation loss is 0, without samples both are."""
     rows = [(z, False, (), ()) for z in samples]
     cls, loc = both_losses(rpn_losses, *arguments(rows))
     expect(cls, by_definition(rows)[0], "rpn_cls_loss")

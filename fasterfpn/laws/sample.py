@@ -22,53 +22,56 @@ def draw(sample_balanced, labels, count, fraction, seed=0):
 
 
 @law(
-    "Only candidates labelled 1 are drawn as positives, and only those labelled 0 as negatives; -1 is never drawn.",
     labels=many,
     count=counts,
     fraction=fractions,
 )
 def only_the_eligible(sample_balanced, labels, count, fraction):
+    """Only candidates labelled 1 are drawn as positives, and only those labelled 0 as negatives; -1 is never drawn."""
     for indices, label, name in zip(draw(sample_balanced, labels, count, fraction), (1, 0), ("positives", "negatives")):
         own = [i for i, each in enumerate(labels) if each == label]
         expect_that(set(indices) <= set(own), f"{name} are some of {own}")
 
 
-@law("No candidate is drawn twice.", labels=many, count=st.integers(2, 8), fraction=fractions, seed=seeds)
+@law(labels=many, count=st.integers(2, 8), fraction=fractions, seed=seeds)
 def each_at_most_once(sample_balanced, labels, count, fraction, seed):
+    """No candidate is drawn twice."""
     for indices in draw(sample_balanced, labels, count, fraction, seed):
         expect_that(len(set(indices)) == len(indices), "no index comes twice")
 
 
 @law(
-    "At most floor(count * positive_fraction) positives are drawn, and all of them where there are no more.",
     labels=many,
     count=counts,
     fraction=fractions,
 )
 def quota_of_positives(sample_balanced, labels, count, fraction):
+    """At most floor(count * positive_fraction) positives are drawn, and all of them where there are no more."""
     positives, _ = draw(sample_balanced, labels, count, fraction)
     expect(len(positives), min(labels.count(1), int(count * fraction)), "the number of positives")
 
 
 @law(
-    "Negatives fill all the places that the positives leave free, but no more than `count` are drawn in all.",
     labels=many,
     count=counts,
     fraction=fractions,
 )
 def negatives_fill_up(sample_balanced, labels, count, fraction):
+    """Negatives fill all the places that the positives leave free, but no more than `count` are drawn in all."""
     positives, negatives = draw(sample_balanced, labels, count, fraction)
     expect(len(negatives), min(labels.count(0), count - len(positives)), "the number of negatives")
 
 
-@law("The same state of the generator gives the same sample.", labels=labels, seed=seeds)
+@law(labels=labels, seed=seeds)
 def repeatable(sample_balanced, labels, seed):
+    """The same state of the generator gives the same sample."""
     first, again = draw(sample_balanced, labels, 4, 0.5, seed), draw(sample_balanced, labels, 4, 0.5, seed)
     expect_that(first == again, f"the second sample is the first again, {plain(first)}")
 
 
-@law("Every candidate of a label is as likely as any other: 300 draws of 8 from 10 positives and 20 negatives.")
+@law()
 def fair(sample_balanced):
+    """Every candidate of a label is as likely as any other: 300 draws of 8 from 10 positives and 20 negatives."""
     labels, draws = [1, 0, 0, -1] * 10, 300
     drawn = [0] * len(labels)
     for seed in range(draws):

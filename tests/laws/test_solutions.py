@@ -6,6 +6,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from faults import FAULTS
 from operator_cases import NMS_KERNELS, POOLING_KERNELS, running
 
 from fasterfpn.laws.judge import load
@@ -74,10 +75,20 @@ def test_a_wrong_solution_breaks_the_law_that_names_its_fault(file):
         law.check(recorded(task, file), exercise_settings(shrink=False), 0)
 
 
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_an_edit_that_makes_a_solution_wrong_breaks_the_law_that_names_it(fault, tmp_path):
+    file = tmp_path / f"{fault.name}.py"
+    file.write_text(fault.text((HERE / "other_style" / f"{fault.base}.py").read_text()))
+    (law,) = (law for law in laws_of(task_of(file).laws_module) if law.name == fault.breaks)
+    with pytest.raises(Broken):
+        law.check(recorded(task_of(file), file), exercise_settings(shrink=False), 0)
+
+
 def test_every_task_has_an_answer_and_three_wrong_solutions():
     assert {file.stem for file in ANSWERS.glob("*.py")} == set(TASKS)
+    wrong = [*WRONG, *(Path(fault.name) for fault in FAULTS)]
     for name in TASKS:
-        assert sum(task_of(file).name == name for file in WRONG) >= 3, name
+        assert sum(task_of(file).name == name for file in wrong) >= 3, name
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -1,4 +1,4 @@
-"""Always the first image. Breaks from_its_own_image."""
+"""A slice of the map for each bin, in plain Python."""
 
 import math
 
@@ -9,7 +9,7 @@ def roi_max_pool(features, rois, spatial_scale, output_size):
     channels, height, width = features.shape[1:]
     S = output_size
     result = torch.zeros(len(rois), channels, S, S)
-    for r, (_, x1, y1, x2, y2) in enumerate(rois.tolist()):
+    for r, (image, x1, y1, x2, y2) in enumerate(rois.tolist()):
         if x2 < x1 or y2 < y1:
             continue
         left, top, right, bottom = (nearest(corner * spatial_scale) for corner in (x1, y1, x2, y2))
@@ -18,7 +18,7 @@ def roi_max_pool(features, rois, spatial_scale, output_size):
             for j in range(S):
                 y = slice(max(top + i * h // S, 0), max(top + math.ceil((i + 1) * h / S), 0))
                 x = slice(max(left + j * w // S, 0), max(left + math.ceil((j + 1) * w / S), 0))
-                window = features[0, :, y, x]
+                window = features[int(image), :, y, x]
                 if window.numel():
                     result[r, :, i, j] = window.amax(dim=(1, 2))
     return result
