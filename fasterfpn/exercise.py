@@ -58,7 +58,7 @@ class Start:
         task = _task(self.name)
         file = FOLDER / task.start.name
         if file.exists():
-            raise InputError(f"{file}: exists; go on with it, or rename it to begin anew")
+            raise InputError(f"{file}: exists; edit it, or rename it to start over")
         with writing(FOLDER):
             FOLDER.mkdir(exist_ok=True)
         write_text(file, task.start.read_text(encoding="utf-8"))

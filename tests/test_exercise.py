@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -217,3 +218,9 @@ def test_the_record_of_what_passed_survives_nonsense():
     exercise.PASSED.write_text(json.dumps({"iou": "0"}))
     assert exercise._passed() == {"iou": "0"}
     os.remove(exercise.PASSED)
+
+
+def test_the_exercises_that_the_pages_name_exist():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs/answers").glob("*.md")]
+    named = {name for page in pages for name in re.findall(r"exercise\s+(?:start|check)\s+\"?(\w+)", page.read_text())}
+    assert len(named) > 5 and named - {"NAME"} <= set(TASKS)
